@@ -1,0 +1,67 @@
+// Package interact is the one way in: every FHIR interaction, whatever the
+// protocol that carried it, runs here, and nothing else writes to the store.
+package interact
+
+import (
+	"context"
+
+	"hutong/fhir"
+	"hutong/fhir/search"
+)
+
+// Caller is on whose behalf an interaction runs. fhir knows no users or
+// consents: the gateway supplies this, one a request. Methods are called from
+// one goroutine at a time.
+type Caller interface {
+	// Restrict compiles what the caller may see. about lists the patients that
+	// the request names (already widened to all members of their persons); it
+	// is empty for a request that names none. An error (usually Forbidden)
+	// refuses the request. op says what is asked, for scopes.
+	Restrict(ctx context.Context, op Op, about []fhir.Key) (search.Restriction, error)
+
+	// MayWrite is asked before each create, update or delete. existing is nil
+	// for a create. An error refuses it. The custodian rule (only the owner
+	// changes a resource) is interact's own and holds beside it.
+	MayWrite(ctx context.Context, op Op, key fhir.Key, existing *fhir.Facts) error
+
+	// Stamp says how a write by this caller is labelled.
+	Stamp() Stamp
+
+	// ExpandPersons says whether a query for one patient means all records of
+	// the person. Off for conformance tools and for an HIS reading its own.
+	ExpandPersons() bool
+}
+
+// Op names an interaction: "read", "vread", "update", "patch", "delete",
+// "history-instance", "history-type", "history-system", "create",
+// "search-type", "search-system", "transaction", "batch", "capabilities", or
+// an operation's name with its $.
+type Op struct {
+	Interaction string
+	Type        fhir.Type // "" for system level
+}
+
+// Stamp is what the server adds to what a caller writes.
+type Stamp struct {
+	Custodian string        // Organization id: owner of what is created; "" = none
+	Source    string        // meta.source, "" = leave the sender's
+	Labels    []fhir.Coding // security labels to add
+	// System lifts the custodian rule: the exchange's own bookkeeping.
+	System bool
+}
+
+// Persons joins records of one person at read time. The MPI supplies it.
+type Persons interface {
+	// Members gives all source Patients of the person that k names: k may be a
+	// source Patient or a person id ("Patient/<person id>"). It returns {k}
+	// itself if nothing is known of it.
+	Members(ctx context.Context, k fhir.Key) ([]fhir.Key, error)
+}
+
+// Follower hears of committed versions before the response is sent, so that a
+// read that follows a write sees what was derived from it. It must be quick
+// (it gets a deadline of a few milliseconds) and idempotent: what it misses
+// reaches it again through the events.
+type Follower interface {
+	Committed(ctx context.Context, versions []fhir.Version)
+}

@@ -1,0 +1,119 @@
+// Package search turns a FHIR search request into a Query that a store can
+// run, and a resource into the Entries by which a Query finds it.
+//
+// A Query is data: no request, no engine. What the caller may see is part of
+// it (Restriction), so that totals, pages, chains and sort orders never count
+// what is not to be seen.
+package search
+
+import (
+	"hutong/fhir"
+	"hutong/fhir/definition"
+)
+
+// Query asks for the current resources of one type, as of a snapshot.
+type Query struct {
+	Type fhir.Type // "" asks across all types (system-level search, _type in Types)
+	// Types narrows a system-level search; empty means all.
+	Types []fhir.Type
+	// Filter holds the predicates; a match satisfies every one.
+	Filter []Predicate
+	// Sort orders the matches. Empty means the default order: newest clinical
+	// date first (lastUpdated where a type has none), ties by key.
+	Sort []SortKey
+	// Count is the page size; 0 asks for no matches (only a total).
+	Count int
+	// After continues behind the last match of an earlier page: opaque bytes
+	// that the engine made (Page.Next). nil starts at the front.
+	After []byte
+	// Total asks for Page.Total to be exact.
+	Total bool
+	// Restriction is what the caller may see. The zero value sees nothing.
+	Restriction Restriction
+}
+
+// Predicate is one parameter of a query: its values are alternatives (OR).
+type Predicate struct {
+	Param    *definition.SearchParam
+	Modifier Modifier
+	Values   []Value // empty only when Chain or Has is set
+	// Chain is set for subject:Patient.name=x: the reference must point to a
+	// match of one of these queries (one a target type, alternatives).
+	Chain []*Query
+	// Has is set for _has:Observation:patient:code=x: some match of Has must
+	// point here by its reference parameter HasParam. Param is nil then.
+	Has      *Query
+	HasParam *definition.SearchParam
+}
+
+// Modifier is the suffix of a parameter: name:exact.
+type Modifier string
+
+// The modifiers of R4. :[type] is resolved into Value.Ref by the parser.
+const (
+	NoModifier   Modifier = ""
+	Missing      Modifier = "missing"
+	Exact        Modifier = "exact"
+	Contains     Modifier = "contains"
+	Text         Modifier = "text"
+	Not          Modifier = "not"
+	Above        Modifier = "above"
+	Below        Modifier = "below"
+	In           Modifier = "in"
+	NotIn        Modifier = "not-in"
+	OfType       Modifier = "of-type"
+	IdentifierOf Modifier = "identifier"
+)
+
+// Prefix is the comparison of a date, number or quantity value.
+type Prefix string
+
+// The prefixes of R4.
+const (
+	Eq Prefix = "eq"
+	Ne Prefix = "ne"
+	Gt Prefix = "gt"
+	Lt Prefix = "lt"
+	Ge Prefix = "ge"
+	Le Prefix = "le"
+	Sa Prefix = "sa"
+	Eb Prefix = "eb"
+	Ap Prefix = "ap"
+)
+
+// Value is one alternative of a predicate. Which fields count follows from the
+// parameter's type.
+type Value struct {
+	Prefix Prefix // date, number, quantity; Eq otherwise
+
+	// token and quantity: System is meaningful if HasSystem ("|code" asks for
+	// an absent system: HasSystem with System ""); AnyCode for "system|".
+	System    string
+	HasSystem bool
+	AnyCode   bool
+	Code      string // token code, quantity unit or code, uri, string, or reference id / absolute URL
+
+	// reference: RefType is "" if the request left it open (patient=123).
+	RefType fhir.Type
+
+	Lo, Hi  int64   // date: [Lo,Hi) in microseconds since 1970
+	Num     float64 // number, quantity: the value as given
+	NumLo   float64 // implicit precision range [NumLo,NumHi)
+	NumHi   float64
+	Missing bool // for :missing
+	OfType  fhir.Coding
+	Parts   []Value // composite: one a component
+	Canon   *Canon  // quantity: the value in the canonical unit, if UCUM gives one
+}
+
+// Canon is a quantity in canonical UCUM base units, for comparison across units.
+type Canon struct {
+	Unit              string
+	Num, NumLo, NumHi float64
+}
+
+// SortKey is one _sort criterion.
+type SortKey struct {
+	Param *definition.SearchParam // of type date, string, token, number, quantity, reference or uri; _id and _lastUpdated too
+	Desc  bool
+}
