@@ -1,0 +1,45 @@
+# Two commands matter: `make demo` shows the exchange, `make test` proves it.
+GO      ?= go
+BIN     := bin/hutong
+DATA    ?=
+PACKAGES = ./... hutong/testdata/region
+
+.PHONY: demo test build web generate lint chromium bench clean
+
+## demo: build, load a synthetic region into .demo/ and serve it (DATA=DIR adds a folder of FHIR bundles)
+demo: build
+	./$(BIN) demo --dir .demo $(if $(DATA),--load "$(DATA)")
+
+## build: the one binary
+build:
+	$(GO) build -trimpath -o $(BIN) ./cmd/hutong
+
+## test: install what the tests need, then run everything, race detector on
+test: chromium lint
+	$(GO) test -race -timeout 20m $(PACKAGES)
+
+## lint: formatting and vet
+lint:
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt-ed:"; echo "$$out"; exit 1; fi
+	$(GO) vet $(PACKAGES)
+
+## chromium: a real browser and CJK fonts for the page tests (Debian; elsewhere set CHROMIUM to yours)
+chromium:
+	@if [ -n "$(CHROMIUM)" ] || command -v chromium >/dev/null; then exit 0; fi; \
+	 sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	 $$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy chromium fonts-noto-cjk
+
+## web: rebuild the pages after a change to their sources (needs Node 20 and npm)
+web:
+	cd gateway/web && npm ci && npm run build
+
+## generate: rebuild the generated tables from the embedded definitions
+generate:
+	$(GO) generate ./...
+
+## bench: the Go benchmarks of every room
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem $(PACKAGES)
+
+clean:
+	rm -rf bin .demo
