@@ -32,6 +32,13 @@ type Caller interface {
 	ExpandPersons() bool
 }
 
+// Inspector is a Caller that judges content too. When a Caller implements it,
+// interact asks it for every create, update and patch, after MayWrite and with
+// what is about to be stored; an error refuses the write.
+type Inspector interface {
+	Inspect(ctx context.Context, op Op, key fhir.Key, body fhir.Body, facts *fhir.Facts) error
+}
+
 // Op names an interaction: "read", "vread", "update", "patch", "delete",
 // "history-instance", "history-type", "history-system", "create",
 // "search-type", "search-system", "transaction", "batch", "capabilities", or

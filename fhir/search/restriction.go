@@ -42,6 +42,7 @@ type Rule struct {
 	Categories []fhir.Coding
 	Codes      []fhir.Coding
 	Authors    []fhir.Key
+	NotAuthors []fhir.Key // naming none of these as author
 	From, To   time.Time // clinical date in [From,To); zero is open; unknown dates match
 	Until      time.Time // the rule ends at this moment (the server's clock); zero never
 }
@@ -81,6 +82,7 @@ func (r *Rule) Matches(k fhir.Key, f *fhir.Facts, now time.Time) bool {
 		(len(r.Categories) == 0 || overlaps(r.Categories, f.Categories)) &&
 		(len(r.Codes) == 0 || overlaps(r.Codes, f.Codes)) &&
 		(len(r.Authors) == 0 || overlaps(r.Authors, f.Authors)) &&
+		!overlaps(r.NotAuthors, f.Authors) &&
 		(r.From.IsZero() || f.Clinical.IsZero() || !f.Clinical.Before(r.From)) &&
 		(r.To.IsZero() || f.Clinical.IsZero() || f.Clinical.Before(r.To))
 }
