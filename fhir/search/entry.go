@@ -28,6 +28,9 @@ type Entry struct {
 	OfType  *Ident
 	Canon   *Canon
 	Parts   []Entry
+	// Derived marks a value that the server made, such as the pinyin of a name
+	// written in han: it never answers :exact.
+	Derived bool
 }
 
 // Ident is an identifier's system and value, with its type for :of-type.

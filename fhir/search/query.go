@@ -94,7 +94,10 @@ type Value struct {
 	Code      string // token code, quantity unit or code, uri, string, or reference id / absolute URL
 
 	// reference: RefType is "" if the request left it open (patient=123).
+	// Version is set if the request named one: Patient/1/_history/2, or
+	// url|version of a canonical reference or uri.
 	RefType fhir.Type
+	Version string
 
 	Lo, Hi  int64   // date: [Lo,Hi) in microseconds since 1970
 	Num     float64 // number, quantity: the value as given

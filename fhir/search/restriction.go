@@ -43,8 +43,8 @@ type Rule struct {
 	Codes      []fhir.Coding
 	Authors    []fhir.Key
 	NotAuthors []fhir.Key // naming none of these as author
-	From, To   time.Time // clinical date in [From,To); zero is open; unknown dates match
-	Until      time.Time // the rule ends at this moment (the server's clock); zero never
+	From, To   time.Time  // clinical date in [From,To); zero is open; unknown dates match
+	Until      time.Time  // the rule ends at this moment (the server's clock); zero never
 }
 
 // Sees reports whether the resource is visible at now.
