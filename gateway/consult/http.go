@@ -1,9 +1,9 @@
 package consult
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"time"
 
@@ -74,7 +74,7 @@ func read(c *gin.Context, into any) error {
 	dec := json.NewDecoder(body)
 	dec.DisallowUnknownFields()
 	err := dec.Decode(into)
-	if err == nil || errors.Is(err, context.Canceled) || c.Request.ContentLength == 0 {
+	if err == nil || errors.Is(err, io.EOF) {
 		return nil
 	}
 	var tooLarge *http.MaxBytesError

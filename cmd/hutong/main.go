@@ -1,0 +1,74 @@
+// Command hutong is the whole exchange in one binary: a FHIR R4 repository, a
+// master patient index and a consent-aware gateway, with the tools to run it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli is the command line. Every flag can also be given as an environment
+// variable (HUTONG_LISTEN) or in the YAML file of --config (listen: ...).
+type cli struct {
+	Config kong.ConfigFlag `help:"YAML file with the same names as the flags." placeholder:"FILE"`
+
+	Serve       serveCmd       `cmd:"" help:"Run the exchange."`
+	Demo        demoCmd        `cmd:"" help:"Run the exchange with a synthetic region loaded."`
+	Generate    generateCmd    `cmd:"" help:"Write the transaction bundles of a synthetic region."`
+	Load        loadCmd        `cmd:"" help:"Post FHIR bundles and resources to an exchange."`
+	Token       tokenCmd       `cmd:"" help:"Get an access token from an exchange."`
+	Account     accountCmd     `cmd:"" help:"Add and disable users and clients (server stopped)."`
+	VerifyAudit verifyAuditCmd `cmd:"" help:"Prove the audit chain whole."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
+}
+
+// version is set by the linker in a release.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "hutong:", err)
+		os.Exit(1)
+	}
+}
+
+// run parses args and runs the command that they name.
+func run(ctx context.Context, args []string) error {
+	var c cli
+	p, err := kong.New(&c,
+		kong.Name("hutong"),
+		kong.Description("Hutong (互通): a regional health information exchange."),
+		kong.UsageOnError(),
+		kong.DefaultEnvars("HUTONG"),
+		kong.Configuration(yamlConfig),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		return err
+	}
+	k, err := p.Parse(args)
+	if err != nil {
+		return err
+	}
+	err = k.Run()
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+type versionCmd struct{}
+
+// Run prints the version.
+func (versionCmd) Run() error {
+	fmt.Println("hutong", version)
+	return nil
+}
