@@ -50,7 +50,8 @@ func (s *Set) IsType(t fhir.Type) bool { return t != "" && s.byType[t] != nil }
 
 // Compartment lists the codes of the reference parameters that put a resource
 // of type t into the compartment of that name ("Patient", "Practitioner",
-// "Encounter", "Device", "RelatedPerson"); nil if t is never in it.
+// "Encounter", "Device", "RelatedPerson"); nil if t is never in it. The focus
+// itself (Patient/1 of its own compartment) is not among them.
 func (s *Set) Compartment(name string, t fhir.Type) []string { return s.compartments[name][t] }
 
 // Structure gives the elements of a resource, data type or backbone element
