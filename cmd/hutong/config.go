@@ -27,6 +27,7 @@ type settings struct {
 	TLSCert   string        `name:"tls-cert" type:"path" help:"Certificate chain (PEM)." placeholder:"FILE"`
 	TLSKey    string        `name:"tls-key" type:"path" help:"Private key (PEM)." placeholder:"FILE"`
 	Proxy     bool          `name:"behind-proxy" help:"Plain HTTP on a non-loopback address, because a proxy in front ends TLS."`
+	Operator  string        `default:"org-exchange" help:"Organization id of who runs the exchange: owner of audit records, consents and workflow records."`
 	Timezone  string        `default:"Local" help:"Zone of dates that carry none; fixed for a data directory." placeholder:"Asia/Shanghai"`
 	CacheMB   int           `name:"cache-mb" default:"64" help:"Block cache of the embedded engine, MiB."`
 	LogLevel  string        `name:"log-level" enum:"trace,debug,info,warn,error" default:"info" help:"Least severe log line."`

@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"hutong/fhir"
+	"hutong/fhir/definition"
+	"hutong/fhir/event"
+	"hutong/fhir/interact"
+	"hutong/fhir/search"
+	"hutong/fhir/store"
+	"hutong/fhir/store/disk"
+	"hutong/fhir/validate"
+	"hutong/gateway/audit"
+	"hutong/gateway/auth"
+	"hutong/gateway/consent"
+	"hutong/gateway/consult"
+	"hutong/gateway/recognition"
+	"hutong/mpi"
+	"hutong/profiles"
+)
+
+// exchange is every room of the house, opened and wired. Fields are in the
+// order in which they are opened; Close goes backwards.
+type exchange struct {
+	cfg   settings
+	log   zerolog.Logger
+	store store.Store
+	index *mpi.Index
+	trail *audit.Log // nil in open mode
+	fhir  *interact.Service
+	bus   *event.Bus
+
+	auth        *auth.Server
+	policy      *consent.Policy
+	recognition *recognition.Service
+	consult     *consult.Service
+
+	handler http.Handler
+	stop    context.CancelFunc // of the background work
+	idle    chan struct{}      // closed when the background work has ended
+}
+
+// openExchange opens the data directory and wires the rooms. The caller closes
+// the result.
+func openExchange(ctx context.Context, cfg settings, log zerolog.Logger) (_ *exchange, err error) {
+	e := &exchange{cfg: cfg, log: log}
+	defer func() {
+		if err != nil {
+			e.Close(ctx)
+		}
+	}()
+	for _, open := range []func(context.Context) error{e.openRepository, e.openGateway, e.openEvents, e.openHTTP} {
+		if err := open(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return e, nil
+}
+
+// openRepository opens storage, the index and the interactions.
+func (e *exchange) openRepository(ctx context.Context) error {
+	loc, err := e.cfg.location()
+	if err != nil {
+		return err
+	}
+	base := e.cfg.PublicURL + "/fhir"
+	defs := definition.R4()
+	options := search.Options{Location: loc, Base: base}
+	extractor := search.NewExtractor(defs, options)
+	if e.store, err = openStore(e.cfg, extractor, e.log); err != nil {
+		return err
+	}
+	own := e.store.Space("server")
+	if err := remember(ctx, own, "timezone", loc.String()); err != nil {
+		return err
+	}
+	pageKey, err := secret(ctx, own, "page-key")
+	if err != nil {
+		return err
+	}
+	validator, err := newValidator()
+	if err != nil {
+		return err
+	}
+	e.index, err = mpi.Open(ctx, mpi.Config{Space: e.store.Space("mpi"), Read: e.read, Log: e.log})
+	if err != nil {
+		return err
+	}
+	cfg := interact.Config{
+		Store: e.store, Defs: defs, Extractor: extractor, Parser: search.NewParser(defs, options), Validator: validator,
+		Persons: e.index, Followers: []interact.Follower{e.index}, PageKey: pageKey, BaseURL: base, About: e.about(),
+	}
+	if e.cfg.Auth != "open" {
+		if e.trail, err = audit.Open(ctx, audit.Config{Store: e.store, Extractor: extractor, Custodian: e.cfg.Operator, Log: e.log}); err != nil {
+			return err
+		}
+		cfg.Auditor = e.trail
+	}
+	e.fhir, err = interact.New(cfg)
+	return err
+}
+
+// read gives a current resource to the index, whoever may see it.
+func (e *exchange) read(ctx context.Context, k fhir.Key) (fhir.Resource, error) {
+	snap, err := e.store.Snapshot(ctx, 0)
+	if err != nil {
+		return fhir.Resource{}, err
+	}
+	defer snap.Close()
+	return snap.Get(ctx, k)
+}
+
+// openGateway opens what decides who may see what, and the workflows.
+func (e *exchange) openGateway(ctx context.Context) (err error) {
+	people := persons{e.index}
+	e.auth, err = auth.New(ctx, auth.Config{
+		Space: e.store.Space("auth"), Issuer: e.cfg.PublicURL, Persons: people, Auditor: e.securityLog(), Log: e.log,
+	})
+	if err != nil {
+		return err
+	}
+	e.policy, err = consent.New(consent.Config{Store: e.store, Persons: people, Space: e.store.Space("consent"), Custodian: e.cfg.Operator})
+	if err != nil {
+		return err
+	}
+	signer, err := consult.NewSigner(ctx, e.store.Space("consult"))
+	if err != nil {
+		return err
+	}
+	e.consult = consult.New(consult.Config{
+		Records: e.fhir, Callers: e.policy, Persons: e.index, Signer: signer, NewID: func() string { return "tc-" + randomHex(12) },
+	})
+	catalogue, err := profiles.NewCatalogue()
+	if err != nil {
+		return err
+	}
+	e.recognition, err = recognition.New(recognition.Config{
+		Records: e.fhir, Callers: e.policy, Catalogue: catalogue, Space: e.store.Space("recognition"), BaseURL: e.cfg.PublicURL,
+	})
+	return err
+}
+
+// openEvents starts the tail of the change log and those who follow it.
+func (e *exchange) openEvents(ctx context.Context) (err error) {
+	e.bus, err = event.Start(ctx, event.Config{
+		Store: e.store, URL: e.cfg.NATS, Dir: filepath.Join(e.cfg.Data, "nats"), Log: e.log,
+	})
+	if err != nil {
+		return err
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	e.stop, e.idle = stop, make(chan struct{})
+	go func() {
+		defer close(e.idle)
+		e.consult.Run(background, time.Minute, e.log)
+	}()
+	// The index heard of each commit as a follower; what it missed then (its
+	// deadline, a crash) reaches it here.
+	return e.bus.Subscribe(background, "mpi", event.Subject+"Patient", func(ctx context.Context, ev event.Event) error {
+		return e.index.Feed(ctx, ev.Key, ev.VersionID)
+	})
+}
+
+// Close stops what runs and closes what is open, newest first.
+func (e *exchange) Close(ctx context.Context) error {
+	var errs []error
+	if e.stop != nil {
+		e.stop()
+		<-e.idle
+	}
+	if e.bus != nil {
+		errs = append(errs, e.bus.Close(ctx))
+	}
+	if e.trail != nil {
+		errs = append(errs, e.trail.Close())
+	}
+	if e.store != nil {
+		errs = append(errs, e.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// openStore opens the engine that the settings name.
+func openStore(cfg settings, x *search.Extractor, log zerolog.Logger) (store.Store, error) {
+	kind, where, _ := strings.Cut(cfg.Store, ":")
+	if kind != "disk" || where == "" {
+		return nil, fmt.Errorf("--store %q: give disk:DIR", cfg.Store)
+	}
+	if err := os.MkdirAll(where, 0o700); err != nil {
+		return nil, err
+	}
+	return disk.Open(where, disk.Options{
+		CacheBytes: int64(cfg.CacheMB) << 20, Log: log,
+		Extract: func(b fhir.Body, k fhir.Key) ([]search.Entry, fhir.Facts, error) { return x.ExtractBody(b, k) },
+	})
+}
+
+// newValidator compiles the base rules and the regional profiles.
+func newValidator() (*validate.Validator, error) {
+	return validate.New(validate.Options{Profiles: profiles.StructureDefinitions()})
+}
+
+// remember holds a setting that is fixed for a data directory against the
+// value that it was created with.
+func remember(ctx context.Context, space store.Space, name, value string) error {
+	err := space.Apply(ctx, []store.Write{{Key: []byte(name), Value: []byte(value), If: store.IfAbsent}})
+	if !errors.Is(err, fhir.E(fhir.Conflict)) {
+		return err
+	}
+	old, err := space.Get(ctx, []byte(name))
+	if err == nil && string(old) != value {
+		err = fmt.Errorf("this data directory was made with --%s %s, not %s: its index depends on it", name, old, value)
+	}
+	return err
+}
+
+// secret gives 32 random bytes that last as long as the data.
+func secret(ctx context.Context, space store.Space, name string) ([]byte, error) {
+	b := make([]byte, 32)
+	_, _ = rand.Read(b) // never fails, see crypto/rand
+	err := space.Apply(ctx, []store.Write{{Key: []byte(name), Value: b, If: store.IfAbsent}})
+	if errors.Is(err, fhir.E(fhir.Conflict)) {
+		return space.Get(ctx, []byte(name))
+	}
+	return b, err
+}
+
+func randomHex(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b)
+	return hex.EncodeToString(b)
+}
