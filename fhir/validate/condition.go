@@ -1,0 +1,190 @@
+package validate
+
+import (
+	"fmt"
+	"slices"
+
+	"hutong/fhir/codec"
+	"hutong/fhir/internal/schema"
+)
+
+// test is a compiled condition on an object.
+type test func(n *node) bool
+
+// condition is a condition before it knows its type; it fails to compile if
+// the type lacks an element that it names. Conditions on presence become
+// tests of one bit.
+type condition func(t *schema.Type) (test, error)
+
+// rule is a compiled invariant.
+type rule struct {
+	code, text string
+	ok         test
+}
+
+func (r *run) check(rules []rule, n *node) {
+	for i := range rules {
+		if !rules[i].ok(n) {
+			r.fail(invariantID, rules[i].code, rules[i].code+": "+rules[i].text)
+		}
+	}
+}
+
+// when makes a condition of a function.
+func when(ok test) condition {
+	return func(*schema.Type) (test, error) { return ok, nil }
+}
+
+// any of the elements exists.
+func has(names ...string) condition {
+	return func(t *schema.Type) (test, error) {
+		mask, err := maskOf(t, names)
+		return func(n *node) bool { return n.seen&mask != 0 }, err
+	}
+}
+
+// one and only one of the elements exists.
+func one(names ...string) condition {
+	return func(t *schema.Type) (test, error) {
+		mask, err := maskOf(t, names)
+		return func(n *node) bool {
+			present := n.seen & mask
+			return present != 0 && present&(present-1) == 0
+		}, err
+	}
+}
+
+// at most one of the elements exists.
+func atMostOne(names ...string) condition {
+	return or(not(has(names...)), one(names...))
+}
+
+func maskOf(t *schema.Type, names []string) (mask uint64, err error) {
+	for _, name := range names {
+		i := slices.IndexFunc(t.Groups, func(g schema.Group) bool { return g.Name == name })
+		if i < 0 {
+			return 0, fmt.Errorf("%s has no element %s", t.Name, name)
+		}
+		mask |= 1 << i
+	}
+	return mask, nil
+}
+
+func not(c condition) condition {
+	return func(t *schema.Type) (test, error) {
+		ok, err := c(t)
+		return func(n *node) bool { return !ok(n) }, err
+	}
+}
+
+func join(a, b condition, op func(a, b test) test) condition {
+	return func(t *schema.Type) (test, error) {
+		x, err := a(t)
+		if err != nil {
+			return nil, err
+		}
+		y, err := b(t)
+		return op(x, y), err
+	}
+}
+
+func and(a, b condition) condition {
+	return join(a, b, func(x, y test) test { return func(n *node) bool { return x(n) && y(n) } })
+}
+
+func or(a, b condition) condition {
+	return join(a, b, func(x, y test) test { return func(n *node) bool { return x(n) || y(n) } })
+}
+
+func implies(a, b condition) condition { return or(not(a), b) }
+
+// needs: where one element exists, the other must.
+func needs(name, other string) condition { return implies(has(name), has(other)) }
+
+// is: the string element has one of the values. An absent element has none.
+func is(name string, values ...string) condition {
+	return when(func(n *node) bool { return slices.Contains(values, n.text(name)) })
+}
+
+// isTrue: the boolean element is true.
+func isTrue(name string) condition {
+	return when(func(n *node) bool {
+		c := n.d.Child(n.at, name)
+		return c != 0 && n.d.Nodes[c].Kind == codec.True
+	})
+}
+
+// more: the repeating element has more than k elements.
+func more(name string, k int) condition {
+	return when(func(n *node) bool { return n.count(name) > k })
+}
+
+// each: every element of the list passes.
+func each(name string, ok func(n *node, item uint32) bool) condition {
+	return when(func(n *node) bool {
+		for c := range n.items(name) {
+			if !ok(n, c) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// distinct: no two elements of the list have the same key; "" is no key.
+func distinct(name string, key func(n *node, item uint32) string) condition {
+	return when(func(n *node) bool {
+		seen := map[string]struct{}{}
+		for c := range n.items(name) {
+			k := key(n, c)
+			if _, twice := seen[k]; twice {
+				return false
+			}
+			if k != "" {
+				seen[k] = struct{}{}
+			}
+		}
+		return true
+	})
+}
+
+// text gives a string member, "" if absent.
+func (n *node) text(name string) string { return n.d.ChildText(n.at, name) }
+
+// items gives the elements of the array member name.
+func (n *node) items(name string) func(func(uint32) bool) {
+	c := n.d.Child(n.at, name)
+	if c == 0 || n.d.Nodes[c].Kind != codec.Array {
+		return func(func(uint32) bool) {}
+	}
+	return n.d.Children(c)
+}
+
+func (n *node) count(name string) int {
+	k := 0
+	for range n.items(name) {
+		k++
+	}
+	return k
+}
+
+// coded reports whether the CodeableConcept member name holds one of the
+// codes of the system.
+func coded(name, system string, codes ...string) condition {
+	return when(func(n *node) bool {
+		concept := n.d.Child(n.at, name)
+		if concept == 0 {
+			return false
+		}
+		list := n.d.Child(concept, "coding")
+		if list == 0 {
+			return false
+		}
+		for c := range n.d.Children(list) {
+			if n.d.ChildText(c, "system") == system && slices.Contains(codes, n.d.ChildText(c, "code")) {
+				return true
+			}
+		}
+		return false
+	})
+}
