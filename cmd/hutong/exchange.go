@@ -54,16 +54,22 @@ type exchange struct {
 
 // openExchange opens the data directory and wires the rooms. The caller closes
 // the result.
-func openExchange(ctx context.Context, cfg settings, log zerolog.Logger) (_ *exchange, err error) {
+func openExchange(ctx context.Context, cfg settings, log zerolog.Logger) (*exchange, error) {
 	e := &exchange{cfg: cfg, log: log}
-	defer func() {
-		if err != nil {
-			e.Close(ctx)
-		}
-	}()
-	for _, open := range []func(context.Context) error{e.openRepository, e.openGateway, e.openEvents, e.openHTTP} {
-		if err := open(ctx); err != nil {
-			return nil, err
+	return e.open(ctx, e.openRepository, e.openGateway, e.openEvents, e.openHTTP)
+}
+
+// openOffline opens what the commands need that work beside a stopped server.
+func openOffline(ctx context.Context, cfg settings, log zerolog.Logger) (*exchange, error) {
+	e := &exchange{cfg: cfg, log: log}
+	return e.open(ctx, e.openRepository, e.openGateway)
+}
+
+// open takes the steps in order; a failing one closes what is open.
+func (e *exchange) open(ctx context.Context, steps ...func(context.Context) error) (*exchange, error) {
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, e.Close(ctx))
 		}
 	}
 	return e, nil

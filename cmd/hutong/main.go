@@ -24,6 +24,7 @@ type cli struct {
 	Load        loadCmd        `cmd:"" help:"Post FHIR bundles and resources to an exchange."`
 	Token       tokenCmd       `cmd:"" help:"Get an access token from an exchange."`
 	Account     accountCmd     `cmd:"" help:"Add and disable users and clients (server stopped)."`
+	Health      healthCmd      `cmd:"" help:"Ask a running exchange whether it is ready."`
 	VerifyAudit verifyAuditCmd `cmd:"" help:"Prove the audit chain whole."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+
+	"hutong/gateway/auth"
+	"hutong/gateway/principal"
+)
+
+type accountCmd struct {
+	AddClient   addClientCmd   `cmd:"" help:"Register a hospital's system or an app, or replace it."`
+	AddUser     addUserCmd     `cmd:"" help:"Make or renew a user's account."`
+	DisableUser disableUserCmd `cmd:"" help:"Close a user's account; its tokens end."`
+}
+
+// offline is what the account commands share: a data directory whose server
+// is stopped.
+type offline struct {
+	settings
+}
+
+// run opens the rooms that need no listener, does the work and closes them.
+func (o *offline) run(ctx context.Context, work func(*exchange) error) (err error) {
+	if err := o.check(); err != nil {
+		return err
+	}
+	e, err := openOffline(ctx, o.settings, o.logger())
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := e.Close(ctx); err == nil {
+			err = cerr
+		}
+	}()
+	return work(e)
+}
+
+type addClientCmd struct {
+	offline
+	ID       string   `arg:"" help:"Client id."`
+	Name     string   `help:"For people; default is the id."`
+	Org      string   `help:"A system: the Organization that it acts for."`
+	JWK      string   `name:"jwk" type:"path" help:"A system: its public key; without it a pair is made." placeholder:"FILE"`
+	KeyOut   string   `name:"key-out" type:"path" help:"Where to write the private key of the pair that is made; default ID.pem." placeholder:"FILE"`
+	Redirect []string `help:"An app: where the browser comes back to."`
+	Scope    []string `help:"SMART scopes; default system/*.cruds, or what the pages need."`
+}
+
+// Run registers the client.
+func (a *addClientCmd) Run(ctx context.Context) error {
+	c := auth.Client{ID: a.ID, Name: a.Name, Organization: a.Org, Redirects: a.Redirect, Scopes: a.Scope}
+	if c.Name == "" {
+		c.Name = a.ID
+	}
+	switch {
+	case c.App() && len(c.Scopes) == 0:
+		c.Scopes = appScopes
+	case !c.App():
+		if len(c.Scopes) == 0 {
+			c.Scopes = systemScopes
+		}
+		if err := a.keys(&c); err != nil {
+			return err
+		}
+	}
+	return a.run(ctx, func(e *exchange) error { return e.auth.AddClient(ctx, c) })
+}
+
+var (
+	systemScopes = []string{"system/*.cruds"}
+	appScopes    = []string{"user/*.rs", "patient/*.rs", "patient/Consent.cruds", "launch/patient", "fhirUser", "online_access", "offline_access"}
+)
+
+// keys takes the public key that is given, or makes a pair and writes the
+// private one where only the owner reads it.
+func (a *addClientCmd) keys(c *auth.Client) error {
+	if a.JWK != "" {
+		raw, err := os.ReadFile(a.JWK)
+		c.Keys = []json.RawMessage{raw}
+		return err
+	}
+	private, public, err := auth.GenerateClientKey()
+	if err != nil {
+		return err
+	}
+	out := a.KeyOut
+	if out == "" {
+		out = a.ID + ".pem"
+	}
+	if err := os.WriteFile(out, private, 0o600); err != nil {
+		return err
+	}
+	fmt.Println("private key:", out)
+	c.Keys = []json.RawMessage{public}
+	return nil
+}
+
+type addUserCmd struct {
+	offline
+	Login        string   `arg:"" help:"Login name."`
+	Name         string   `help:"The person's name."`
+	Role         []string `required:"" help:"clinician, emergency, coordinator, steward, auditor, admin or resident."`
+	Org          string   `help:"Organization id they act for."`
+	Practitioner string   `help:"Practitioner id."`
+	Identifier   string   `help:"A resident's verified card, SYSTEM|VALUE."`
+	PasswordFile string   `name:"password-file" type:"path" help:"File with the password; without it one is made and printed." placeholder:"FILE"`
+}
+
+// Run makes the account.
+func (a *addUserCmd) Run(ctx context.Context) error {
+	u := auth.User{Login: a.Login, Name: a.Name, Organization: a.Org, Practitioner: a.Practitioner}
+	for _, r := range a.Role {
+		u.Roles = append(u.Roles, principal.Role(r))
+	}
+	u.IdentifierSystem, u.IdentifierValue, _ = strings.Cut(a.Identifier, "|")
+	password := newPassword()
+	if a.PasswordFile != "" {
+		raw, err := os.ReadFile(a.PasswordFile)
+		if err != nil {
+			return err
+		}
+		password = strings.TrimSpace(string(raw))
+	}
+	err := a.run(ctx, func(e *exchange) error { return e.auth.AddUser(ctx, u, password) })
+	if err == nil && a.PasswordFile == "" {
+		fmt.Println("password:", password)
+	}
+	return err
+}
+
+// newPassword is random, with the kinds of characters that the policy asks for.
+func newPassword() string { return "Ht-" + randomHex(4) + "-" + randomHex(4) }
+
+type disableUserCmd struct {
+	offline
+	Login string `arg:"" help:"Login name."`
+}
+
+// Run disables the account.
+func (d *disableUserCmd) Run(ctx context.Context) error {
+	return d.run(ctx, func(e *exchange) error { return e.auth.DisableUser(ctx, d.Login) })
+}

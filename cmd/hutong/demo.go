@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"hutong/gateway/auth"
+	"hutong/gateway/principal"
+	"hutong/profiles"
+	"hutong/testdata/region"
+)
+
+type demoCmd struct {
+	Dir    string `default:".demo" type:"path" help:"Folder of the demonstration; delete it to start anew."`
+	Listen string `default:"127.0.0.1:8080" help:"Address to listen on (loopback)."`
+	People int    `default:"300" help:"Persons of the synthetic region."`
+	Seed   uint64 `default:"20261122" help:"The same seed gives the same region."`
+	Load   string `type:"path" help:"Also load this folder of FHIR files." placeholder:"DIR"`
+}
+
+// demoNow is the present of the demonstration's records, so that a result of
+// three days ago is three days old on the day of the show.
+func demoNow() time.Time {
+	return time.Now().In(time.FixedZone("CST", 8*3600)).Truncate(time.Hour)
+}
+
+// Run serves a region; at the first start it makes the accounts and posts the
+// region's records over HTTP, as the hospitals would.
+func (d *demoCmd) Run(ctx context.Context) error {
+	cfg := settings{
+		Listen: d.Listen, Data: filepath.Join(d.Dir, "data"), NATS: "embedded", Auth: "smart", Operator: region.OrgExchange,
+		Timezone: "Asia/Shanghai", CacheMB: 64, LogLevel: "warn", LogFormat: "console", Grace: 10 * time.Second,
+	}
+	if err := cfg.check(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(d.Dir, 0o700); err != nil {
+		return err
+	}
+	log := cfg.logger()
+	e, err := openExchange(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	return d.serve(ctx, e, log)
+}
+
+// serve runs the server and, beside it, the loading; either's failure ends
+// both.
+func (d *demoCmd) serve(ctx context.Context, e *exchange, log zerolog.Logger) error {
+	g, ctx := errgroup.WithContext(ctx)
+	ready := make(chan struct{})
+	g.Go(func() error { return serve(ctx, e, log, func() { close(ready) }) })
+	g.Go(func() error {
+		select {
+		case <-ready:
+		case <-ctx.Done():
+			return nil
+		}
+		show, err := d.prepare(ctx, e)
+		if err != nil {
+			return err
+		}
+		show.print(os.Stdout)
+		return nil
+	})
+	return g.Wait()
+}
+
+// done marks a folder that is fully loaded, and keeps the moment of its region.
+const done = "loaded"
+
+// prepare makes accounts and loads the region unless an earlier start did.
+func (d *demoCmd) prepare(ctx context.Context, e *exchange) (*show, error) {
+	s := &show{dir: d.Dir, url: e.cfg.PublicURL}
+	mark := filepath.Join(d.Dir, done)
+	now := demoNow()
+	old, err := os.ReadFile(mark)
+	loaded := err == nil
+	if loaded {
+		if now, err = time.Parse(time.RFC3339, strings.TrimSpace(string(old))); err != nil {
+			return nil, fmt.Errorf("%s: %w", mark, err)
+		}
+		now = now.In(time.FixedZone("CST", 8*3600))
+	}
+	opt := region.Options{People: d.People, Seed: d.Seed, Now: now}
+	s.hero = region.Hero(opt)
+	if !loaded {
+		if err := errors.Join(d.accounts(ctx, e, s.hero), d.loadRegion(ctx, e, opt)); err != nil {
+			return nil, err
+		}
+		if err := s.writeFiles(); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(mark, []byte(now.Format(time.RFC3339)+"\n"), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	if d.Load != "" {
+		if err := d.loadExtra(ctx, e); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// keyFile is where a client's private key is kept.
+func (d *demoCmd) keyFile(client string) string { return filepath.Join(d.Dir, "keys", client+".pem") }
+
+// accounts makes the clients with fresh keys, and the users with one fresh
+// password.
+func (d *demoCmd) accounts(ctx context.Context, e *exchange, hero region.Facts) error {
+	if err := os.MkdirAll(filepath.Join(d.Dir, "keys"), 0o700); err != nil {
+		return err
+	}
+	systems := map[string]string{operator: region.OrgExchange}
+	for _, o := range region.Orgs() {
+		if o.Client != "" {
+			systems[o.Client] = o.ID
+		}
+	}
+	for client, org := range systems {
+		add := addClientCmd{ID: client, Org: org, KeyOut: d.keyFile(client)}
+		c := auth.Client{ID: client, Name: client, Organization: org, Scopes: systemScopes}
+		if err := add.keys(&c); err != nil {
+			return err
+		}
+		if err := e.auth.AddClient(ctx, c); err != nil {
+			return err
+		}
+	}
+	for _, app := range []string{"resident", "console"} {
+		c := auth.Client{ID: app + "-app", Name: "Hutong " + app, Redirects: []string{e.cfg.PublicURL + "/" + app + "/"}, Scopes: appScopes}
+		if err := e.auth.AddClient(ctx, c); err != nil {
+			return err
+		}
+	}
+	password := newPassword()
+	if err := os.WriteFile(filepath.Join(d.Dir, "password"), []byte(password+"\n"), 0o600); err != nil {
+		return err
+	}
+	for _, u := range region.Users() {
+		if err := e.auth.AddUser(ctx, demoUser(u, hero), password); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func demoUser(u region.User, hero region.Facts) auth.User {
+	a := auth.User{Login: u.Login, Name: u.Name, Organization: u.Org, Practitioner: u.Practitioner}
+	for _, r := range u.Roles {
+		a.Roles = append(a.Roles, principal.Role(r))
+	}
+	if u.Resident {
+		a.Name, a.IdentifierSystem, a.IdentifierValue = hero.Name, profiles.CitizenID, hero.CitizenID
+	}
+	return a
+}
+
+// loadRegion posts the region bundle by bundle: the registry first, then the
+// hospitals, several bundles in flight.
+func (d *demoCmd) loadRegion(ctx context.Context, e *exchange, opt region.Options) error {
+	start, resources := time.Now(), 0
+	fmt.Printf("Loading a region of %d people into %s ...\n", d.People, d.Dir)
+	posters := map[string]*poster{}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(4)
+	for post := range region.Generate(opt) {
+		client := clientOf(post)
+		p := posters[client]
+		if p == nil {
+			key, err := os.ReadFile(d.keyFile(client))
+			if err != nil {
+				return err
+			}
+			p = newPoster(e.cfg.PublicURL)
+			p.token = clientTokens(p.url, client, key)
+			posters[client] = p
+		}
+		resources += post.Resources
+		if post.Client == "" { // the registry: what follows refers to it
+			if err := p.send(ctx, "POST", "/fhir", post.Bundle); err != nil {
+				return fmt.Errorf("registry: %w", err)
+			}
+			continue
+		}
+		g.Go(func() error { return p.send(gctx, "POST", "/fhir", post.Bundle) })
+		if gctx.Err() != nil {
+			break
+		}
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	sec := time.Since(start).Seconds()
+	fmt.Printf("%d resources of %d people in %.1f s (%.0f a second)\n", resources, d.People, sec, float64(resources)/sec)
+	return nil
+}
+
+// loadExtra posts the folder of --load as the municipal hospital.
+func (d *demoCmd) loadExtra(ctx context.Context, e *exchange) error {
+	key, err := os.ReadFile(d.keyFile("his-muni"))
+	if err != nil {
+		return err
+	}
+	p := newPoster(e.cfg.PublicURL)
+	p.token = clientTokens(p.url, "his-muni", key)
+	start := time.Now()
+	sum, err := p.loadPaths(ctx, []string{d.Load}, 4, func(name string, err error) { fmt.Printf("refused: %s: %v\n", name, err) })
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s: %d files, %d resources in %.1f s, %d refused\n", d.Load, sum.files, sum.resources, time.Since(start).Seconds(), sum.refused)
+	return nil
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"hutong/fhir"
+	"hutong/fhir/interact"
+	"hutong/fhir/rest"
+	"hutong/gateway/principal"
+	"hutong/gateway/web"
+	mpirest "hutong/mpi/rest"
+)
+
+// openHTTP mounts every room's routes on one router.
+func (e *exchange) openHTTP(context.Context) error {
+	gin.SetMode(gin.ReleaseMode)
+	r := gin.New()
+	r.ContextWithFallback = true
+	if err := r.SetTrustedProxies(nil); err != nil {
+		return err
+	}
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	r.Use(e.observe(metrics), secureHeaders)
+
+	r.GET("/", func(c *gin.Context) { c.Redirect(http.StatusFound, "/resident/") })
+	r.GET("/healthz", func(c *gin.Context) { c.String(http.StatusOK, "ok\n") })
+	r.GET("/readyz", e.ready)
+	r.GET("/metrics", gin.WrapH(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})))
+	site, err := web.New()
+	if err != nil {
+		return err
+	}
+	site.Mount(r)
+	e.auth.Mount(r)
+
+	identity := mpirest.New(mpirest.Config{Index: e.index, Authorize: e.authorizeIdentity})
+	fhirServer, err := rest.New(rest.Config{
+		Service: e.fhir, Caller: e.caller, Operations: identity.Operations(), Log: e.log,
+	})
+	if err != nil {
+		return err
+	}
+	authenticate := e.authenticate()
+	fhirServer.Mount(r.Group("/fhir", authenticate))
+
+	api := r.Group("/api", authenticate)
+	api.GET("/me", e.auth.Me)
+	e.policy.Mount(api)
+	identity.Mount(api.Group("/identity"))
+	e.consult.Mount(api.Group("/consultations"))
+	api.GET("/audit/verify", e.verifyAudit)
+	e.recognition.Mount(r.Group("/cds-services", authenticate), api.Group("/recognition"))
+	r.NoRoute(func(c *gin.Context) { rest.WriteError(c, fhir.Errorf(fhir.NotFound, "no such route")) })
+	e.handler = r
+	return nil
+}
+
+// authenticate puts the principal of the bearer token into the context; in
+// open mode everybody is the open principal.
+func (e *exchange) authenticate() gin.HandlerFunc {
+	if e.cfg.Auth != "open" {
+		return e.auth.Authenticate
+	}
+	return func(c *gin.Context) {
+		p := &principal.Principal{Subject: "open", Open: true}
+		c.Request = c.Request.WithContext(principal.With(c.Request.Context(), p))
+	}
+}
+
+// caller is on whose behalf a FHIR request runs.
+func (e *exchange) caller(c *gin.Context) (interact.Caller, error) {
+	p := principal.From(c.Request.Context())
+	if p == nil {
+		return nil, fhir.Errorf(fhir.Unauthorized, "log in first")
+	}
+	return e.policy.Caller(p, c.GetHeader("X-Purpose-Of-Use"))
+}
+
+// ready answers 200 when a snapshot of the store can be read.
+func (e *exchange) ready(c *gin.Context) {
+	snap, err := e.store.Snapshot(c.Request.Context(), 0)
+	if err != nil {
+		c.String(http.StatusServiceUnavailable, "not ready\n")
+		return
+	}
+	snap.Close()
+	c.String(http.StatusOK, "ready\n")
+}
+
+// secureHeaders sets what every answer carries; the pages set a stricter
+// policy of their own.
+func secureHeaders(c *gin.Context) {
+	h := c.Writer.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	if c.Request.TLS != nil {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+}
+
+// observe counts and logs each request by its route, never by its URL, and
+// tells later handlers where it came from.
+func (e *exchange) observe(metrics prometheus.Registerer) gin.HandlerFunc {
+	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "hutong_http_request_seconds", Help: "Time to answer a request.",
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+	}, []string{"method", "route", "status"})
+	metrics.MustRegister(seconds)
+	return func(c *gin.Context) {
+		start := time.Now()
+		id := randomHex(8)
+		c.Header("X-Request-Id", id)
+		host, _, _ := net.SplitHostPort(c.Request.RemoteAddr)
+		origin := principal.Origin{Address: host, Request: id}
+		c.Request = c.Request.WithContext(principal.WithOrigin(c.Request.Context(), origin))
+		c.Next()
+		route, status, took := c.FullPath(), strconv.Itoa(c.Writer.Status()), time.Since(start)
+		if route == "" {
+			route = "none"
+		}
+		seconds.WithLabelValues(c.Request.Method, route, status).Observe(took.Seconds())
+		e.log.Debug().Str("method", c.Request.Method).Str("route", route).Str("status", status).Dur("took", took).Str("request", id).Msg("request")
+	}
+}
