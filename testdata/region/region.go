@@ -3,17 +3,19 @@ package region
 import (
 	"iter"
 	"time"
+
+	"hutong/profiles"
 )
 
 // Options say which region to make.
 type Options struct {
 	People int       // true persons; 0 makes the registry only
 	Seed   uint64    // same seed, same bytes
-	Now    time.Time // the moment up to which records reach; zero is DefaultNow
+	Now    time.Time // the moment up to which records reach; zero is DefaultNow()
 }
 
 // DefaultNow is the present of a region whose Options name none.
-var DefaultNow = time.Date(2026, 11, 20, 10, 0, 0, 0, time.FixedZone("CST", 8*3600))
+func DefaultNow() time.Time { return time.Date(2026, 11, 20, 10, 0, 0, 0, china) }
 
 // Post is one transaction Bundle as one HIS sends it to the FHIR base. Posting
 // it again changes nothing but version numbers.
@@ -29,36 +31,108 @@ type Post struct {
 type Record struct {
 	Person      int
 	Org         string
-	MRN         string   // value; the system is profiles.MRN(org's USCC)
 	System      string   // identifier system of the MRN
-	Patient     string   // Patient id, "" where the server gives one (the HIS creates by MRN, if none exists)
+	MRN         string   // local record number
+	Patient     string   // Patient id; "" where the server gives one (org-county creates by MRN, if none exists)
 	Differences []string // how the record departs from the truth: "no-id", "pinyin", "phone" ...
 }
 
-// Facts are what a demonstration or a test needs to know of person 0.
-type Facts struct {
-	Name, NameEN, Gender, BirthDate string
-	CitizenID                       string // profiles.CitizenID
-	HealthCard                      string // profiles.HealthCard
-	SocialCard                      string // profiles.SocialCard
-	Phone                           string
-	Records                         []Record  // at org-muni, org-county, org-clinic
-	Encounter                       string    // id of the active Encounter at org-clinic
-	Report                          string    // id of org-muni's recent chemistry DiagnosticReport, potassium included
-	Potassium                       string    // id of its potassium Observation
-	BloodCount                      string    // id of org-muni's recent blood count DiagnosticReport
-	Collected                       time.Time // when the specimens were taken: three days before Now
-	Order                           []byte    // draft ServiceRequest of dr.zhou for potassium: JSON
-	OrderBloodCount                 []byte    // the same for a complete blood count
+// Pair is two source Patients that a steward must judge: alike, not certain.
+type Pair struct {
+	A, B Record
+	Same bool // they are one person
 }
 
 // Generate makes the region in posting order: the registry, then person by
 // person the bundles of the organisations that know them. Memory does not grow
 // with People.
-func Generate(o Options) iter.Seq[Post] { return func(func(Post) bool) {} }
+func Generate(o Options) iter.Seq[Post] {
+	return func(yield func(Post) bool) {
+		g := newGenerator(o)
+		if !yield(g.registry()) {
+			return
+		}
+		for p := range g.people() {
+			g.illnesses(p)
+			visits := g.visits(p)
+			for nth := range p.orgs {
+				if !yield(g.post(p, nth, visits)) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // Truth lists which source Patient belongs to which person, in the order of Generate.
-func Truth(o Options) iter.Seq[Record] { return func(func(Record) bool) {} }
+func Truth(o Options) iter.Seq[Record] {
+	return func(yield func(Record) bool) {
+		g := newGenerator(o)
+		for p := range g.people() {
+			for nth := range p.orgs {
+				if !yield(g.truth(g.record(p, nth))) {
+					return
+				}
+			}
+		}
+	}
+}
 
-// Hero gives the facts of person 0, the demonstration's resident.
-func Hero(o Options) Facts { return Facts{} }
+// Pairs lists the pairs for the stewards' queue; they stand among the first
+// fourteen people.
+func Pairs(o Options) []Pair {
+	g := newGenerator(o)
+	var out []Pair
+	var before *person
+	for p := range g.people() {
+		switch p.role {
+		case blurred:
+			out = append(out, Pair{g.truth(g.record(p, 0)), g.truth(g.record(p, 1)), true})
+		case lookalike:
+			out = append(out, Pair{g.truth(g.record(before, 0)), g.truth(g.record(p, 0)), false})
+		case ordinary, hero, firstTwin, secondTwin, newborn:
+		}
+		if p.index > 20 {
+			break
+		}
+		before = p
+	}
+	return out
+}
+
+func (g *generator) truth(rec *record) Record {
+	out := Record{
+		Person: rec.index, Org: g.cast[rec.org].ID, System: profiles.MRN(g.cast[rec.org].USCC),
+		MRN: rec.mrn, Patient: g.patientID(rec), Differences: rec.differences,
+	}
+	return out
+}
+
+// generator holds what one run needs; it is not shared.
+type generator struct {
+	o         Options
+	now       time.Time
+	names     *nameTables
+	catalogue *profiles.Catalogue
+	cast      []Org // the posting organisations, by index
+	staff     [][]practitioner
+	size      int // of the largest bundle so far: the next one's capacity
+}
+
+func newGenerator(o Options) *generator {
+	g := &generator{o: o, now: o.Now, names: newNameTables(), cast: Orgs()[:laboratory+1], size: 1 << 16}
+	if g.now.IsZero() {
+		g.now = DefaultNow()
+	}
+	g.now = g.now.In(china).Truncate(time.Second)
+	catalogue, err := profiles.NewCatalogue()
+	if err != nil {
+		panic(err) // embedded data that a test compiles
+	}
+	g.catalogue = catalogue
+	g.staff = g.practitioners()
+	return g
+}
+
+// short is the name of an organisation within ids: "muni".
+func (g *generator) short(org int) string { return g.cast[org].ID[len("org-"):] }
