@@ -1,6 +1,8 @@
 package region
 
-import "math"
+import (
+	"math"
+)
 
 // rng is splitmix64: small, fast, and the same on every machine, which
 // math/rand does not promise across releases for all its helpers.
