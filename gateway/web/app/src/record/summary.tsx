@@ -1,0 +1,127 @@
+// The summary: what a person has, takes and must not be given, and where they were last.
+import type { AllergyIntolerance, Condition, Encounter, MedicationRequest } from 'fhir/r4';
+import type { ComponentChildren } from 'preact';
+import { queryString } from '../shared/api.ts';
+import { code, concept, conceptIn } from '../shared/fhir.ts';
+import { count, day } from '../shared/format.ts';
+import { usePages, type Pages } from '../shared/hooks.ts';
+import { useLocale, type Word } from '../shared/locale.ts';
+import { Badge, Card, Empty, Pager } from '../shared/ui.tsx';
+import { W } from '../shared/words.ts';
+import { useDirectory } from './directory.tsx';
+import { VisitLine } from './visits.tsx';
+import { clinicalStatus, criticality, R, requestStatus } from './words.ts';
+
+export const listPath = (type: string, patient: string, sort: string, n: number, more: Record<string, string> = {}): string =>
+  `/fhir/${type}${queryString({ patient, _sort: sort, _count: n, ...more })}`;
+
+interface ListCardProps<T> {
+  title: Word;
+  empty: Word;
+  pages: Pages<T>;
+  row: (item: T) => ComponentChildren;
+  aside?: ComponentChildren;
+}
+
+/** A paged list with its exact total in the heading. */
+export function ListCard<T extends { id?: string | undefined }>({ title, empty, pages, row, aside }: ListCardProps<T>) {
+  const { t, lang } = useLocale();
+  const done = pages.state === 'ready' && pages.items.length === 0;
+  return (
+    <Card
+      title={t(title)}
+      aside={aside ?? (pages.total !== undefined && pages.total > 0 && <span class="quiet-text">{t(W.total, { n: count(lang, pages.total) })}</span>)}
+    >
+      {done ? <Empty>{t(empty)}</Empty> : <ul class="list">{pages.items.map((item) => <li key={item.id}>{row(item)}</li>)}</ul>}
+      {(pages.hasMore || pages.state !== 'ready') && <Pager pages={pages} />}
+    </Card>
+  );
+}
+
+export function Conditions({ patient }: { patient: string }) {
+  const pages = usePages<Condition>(listPath('Condition', patient, '-recorded-date', 5));
+  return <ListCard title={R.conditions} empty={R.noConditions} pages={pages} row={(c) => <ConditionLine condition={c} />} />;
+}
+
+export function ConditionLine({ condition: c }: { condition: Condition }) {
+  const { t, lang } = useLocale();
+  const directory = useDirectory();
+  const status = code(c.clinicalStatus) ?? '';
+  const words = clinicalStatus[status];
+  const from = c.onsetDateTime ?? c.onsetPeriod?.start ?? c.recordedDate;
+  return (
+    <>
+      <div class="row spread">
+        <span class="strong">{conceptIn(lang, c.code)}</span>
+        {words && <Badge tone={status === 'active' ? 'warn' : 'plain'}>{t(words)}</Badge>}
+      </div>
+      <p class="quiet-text">
+        {[from && t(R.since, { date: day(lang, from) }), directory.origin(c)].filter(Boolean).join(' · ')}
+      </p>
+    </>
+  );
+}
+
+export function Medications({ patient }: { patient: string }) {
+  const pages = usePages<MedicationRequest>(listPath('MedicationRequest', patient, '-authoredon', 5));
+  return <ListCard title={R.medications} empty={R.noMedications} pages={pages} row={(m) => <MedicationLine request={m} />} />;
+}
+
+export function MedicationLine({ request: m }: { request: MedicationRequest }) {
+  const { t, lang } = useLocale();
+  const directory = useDirectory();
+  const words = requestStatus[m.status];
+  const drug = conceptIn(lang, m.medicationCodeableConcept) || m.medicationReference?.display || '';
+  const dose = m.dosageInstruction?.map((d) => d.text).find(Boolean);
+  return (
+    <>
+      <div class="row spread">
+        <span class="strong">{drug}</span>
+        {words && <Badge tone={m.status === 'active' ? 'good' : 'plain'}>{t(words)}</Badge>}
+      </div>
+      {dose && <p>{dose}</p>}
+      <p class="quiet-text">
+        {[m.authoredOn && t(R.prescribed, { date: day(lang, m.authoredOn) }), directory.origin(m)].filter(Boolean).join(' · ')}
+      </p>
+    </>
+  );
+}
+
+export function Allergies({ patient }: { patient: string }) {
+  const { t, lang } = useLocale();
+  const directory = useDirectory();
+  const pages = usePages<AllergyIntolerance>(listPath('AllergyIntolerance', patient, '-date', 5));
+  return (
+    <ListCard
+      title={R.allergies}
+      empty={R.noAllergies}
+      pages={pages}
+      row={(a) => {
+        const risk = a.criticality && criticality[a.criticality];
+        const signs = a.reaction?.flatMap((r) => r.manifestation.map(concept)).join('、');
+        return (
+          <>
+            <div class="row spread">
+              <span class="strong">{conceptIn(lang, a.code)}</span>
+              {risk && <Badge tone={a.criticality === 'high' ? 'bad' : 'plain'}>{t(risk)}</Badge>}
+            </div>
+            {signs && (
+              <p>
+                {t(R.reaction)}
+                {lang === 'zh' ? '：' : ': '}
+                {signs}
+              </p>
+            )}
+            <p class="quiet-text">{[day(lang, a.recordedDate), directory.origin(a)].filter(Boolean).join(' · ')}</p>
+          </>
+        );
+      }}
+    />
+  );
+}
+
+export function LastVisits({ patient, more }: { patient: string; more?: ComponentChildren }) {
+  const pages = usePages<Encounter>(listPath('Encounter', patient, '-date', 3));
+  const shown: Pages<Encounter> = { ...pages, hasMore: false };
+  return <ListCard title={R.lastVisits} empty={R.noVisits} pages={shown} aside={more} row={(e) => <VisitLine encounter={e} />} />;
+}
