@@ -35,10 +35,7 @@ func demoNow() time.Time {
 // Run serves a region; at the first start it makes the accounts and posts the
 // region's records over HTTP, as the hospitals would.
 func (d *demoCmd) Run(ctx context.Context) error {
-	cfg := settings{
-		Listen: d.Listen, Data: filepath.Join(d.Dir, "data"), NATS: "embedded", Auth: "smart", Operator: region.OrgExchange,
-		Timezone: "Asia/Shanghai", CacheMB: 64, LogLevel: "warn", LogFormat: "console", Grace: 10 * time.Second,
-	}
+	cfg := d.settings()
 	if err := cfg.check(); err != nil {
 		return err
 	}
@@ -51,6 +48,14 @@ func (d *demoCmd) Run(ctx context.Context) error {
 		return err
 	}
 	return d.serve(ctx, e, log)
+}
+
+// settings are those of a node on this machine alone.
+func (d *demoCmd) settings() settings {
+	return settings{
+		Listen: d.Listen, Data: filepath.Join(d.Dir, "data"), NATS: "embedded", Auth: "smart", Operator: region.OrgExchange,
+		Timezone: "Asia/Shanghai", CacheMB: 64, LogLevel: "warn", LogFormat: "console", Grace: 10 * time.Second,
+	}
 }
 
 // serve runs the server and, beside it, the loading; either's failure ends

@@ -100,7 +100,9 @@ func (s *show) tokens() []command {
 func (s *show) steps() []command {
 	const body = `-H 'Content-Type: application/fhir+json'`
 	const plain = `-H 'Content-Type: application/json'`
-	get := func(token, path string) string { return fmt.Sprintf("curl -sg -H \"Authorization: Bearer $%s\" '%s%s'", token, s.url, path) }
+	get := func(token, path string) string {
+		return fmt.Sprintf("curl -sg -H \"Authorization: Bearer $%s\" '%s%s'", token, s.url, path)
+	}
 	post := func(token, kind, file, path string) string {
 		return fmt.Sprintf("curl -s -H \"Authorization: Bearer $%s\" %s --data @%s/%s '%s%s'", token, kind, s.dir, file, s.url, path)
 	}
