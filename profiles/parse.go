@@ -41,12 +41,7 @@ type (
 )
 
 func (con *concept) item(i *Item) (err error) {
-	i.Code, i.Name = con.Code, con.Display
-	for _, d := range con.Designation {
-		if d.Language == "en" {
-			i.NameEN = d.Value
-		}
-	}
+	i.Code, i.Name, i.NameEN = con.Code, con.Display, con.english()
 	for _, p := range con.Property {
 		switch p.Code {
 		case "category":
@@ -79,6 +74,16 @@ func (con *concept) item(i *Item) (err error) {
 		}
 	}
 	return nil
+}
+
+// english is the English designation, "" if there is none.
+func (con *concept) english() string {
+	for _, d := range con.Designation {
+		if d.Language == "en" {
+			return d.Value
+		}
+	}
+	return ""
 }
 
 // day reads a date as midnight in China (UTC+8), where the catalogue is law.
