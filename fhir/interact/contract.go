@@ -4,6 +4,7 @@ package interact
 
 import (
 	"context"
+	"time"
 
 	"hutong/fhir"
 	"hutong/fhir/search"
@@ -72,3 +73,41 @@ type Persons interface {
 type Follower interface {
 	Committed(ctx context.Context, versions []fhir.Version)
 }
+
+// Auditor writes the record of who saw or changed what. It is asked after an
+// interaction ran and before its answer leaves: Record returns when the record
+// is durable, and an error refuses the answer. It is asked for refused
+// interactions too.
+type Auditor interface {
+	Record(ctx context.Context, d Disclosure) error
+}
+
+// Disclosure is one interaction as the audit trail knows it. It holds keys,
+// never content.
+type Disclosure struct {
+	Op       Op
+	Keys     []fhir.Key // what was read, written or asked for
+	Patients []fhir.Key // in whose compartments that lies, in order of mention
+	Query    string     // the parameters of a search, as sent
+	Total    int        // matches of a search or history; -1 if not counted
+	Err      error      // why it was refused; nil if it was answered
+	Caller   Caller
+	At       time.Time
+}
+
+// SystemCaller is the exchange acting for itself: it sees everything, the
+// custodian rule does not bind it, and what it creates belongs to custodian
+// (an Organization id, "" for nobody).
+func SystemCaller(custodian string) Caller { return systemCaller{custodian} }
+
+type systemCaller struct{ custodian string }
+
+func (systemCaller) Restrict(context.Context, Op, []fhir.Key) (search.Restriction, error) {
+	return search.Unrestricted(), nil
+}
+
+func (systemCaller) MayWrite(context.Context, Op, fhir.Key, *fhir.Facts) error { return nil }
+
+func (c systemCaller) Stamp() Stamp { return Stamp{Custodian: c.custodian, System: true} }
+
+func (systemCaller) ExpandPersons() bool { return false }

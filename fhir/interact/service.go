@@ -4,11 +4,15 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"hash/maphash"
 	"time"
 
 	"hutong/fhir"
 	"hutong/fhir/codec"
 	"hutong/fhir/definition"
+	"hutong/fhir/interact/answer"
+	"hutong/fhir/interact/capability"
+	"hutong/fhir/interact/outcome"
 	"hutong/fhir/search"
 	"hutong/fhir/store"
 )
@@ -36,40 +40,66 @@ type Config struct {
 	About About
 }
 
+// About describes the installation in its CapabilityStatement.
+type About = capability.About
+
+// Operation is an extended operation for the CapabilityStatement.
+type Operation = capability.Operation
+
+// Bundle is an answer of several resources; WriteTo streams it.
+type Bundle = answer.Bundle
+
+// Entry is one entry of a Bundle.
+type Entry = answer.Entry
+
+// Link is one link of a Bundle.
+type Link = answer.Link
+
+// Validator checks a resource against the definitions; fhir/validate is one.
+type Validator interface {
+	// Resource gives what is wrong with resource i of d. path is its
+	// expression, "" for a resource that stands alone.
+	Resource(d *codec.Doc, i uint32, path string) []fhir.Issue
+}
+
 // Limits bound one request. A zero field takes its default.
 type Limits struct {
-	BodyBytes     int           // 64 MiB
+	Body          codec.Limits  // codec.DefaultLimits
 	BundleEntries int           // 10,000
-	PageSize      int           // default _count: 20
-	MaxPageSize   int           // largest _count: 1,000
 	Includes      int           // included resources a page: 5,000
 	IncludeDepth  int           // rounds of :iterate: 5
-	Retries       int           // attempts of a commit whose guard failed: 10
+	Patients      int           // patients that a search may name to have their persons joined: 50
+	Retries       int           // attempts of a commit that others overtook: 10
 	Request       time.Duration // time a request may take: 60 s
 	Followers     time.Duration // what all followers of a commit get: 20 ms
 }
 
-// About describes the installation in its CapabilityStatement.
-type About struct {
-	Name, Version, Publisher string
-	Date                     time.Time // of the release
-	// SMART lists the OAuth URIs of the security section: "authorize", "token",
-	// "introspect", "revoke", "register", "manage". Empty: no security section.
-	SMART map[string]string
-	// Operations are those that other rooms mount; "" as a type is the system.
-	Operations []Operation
-}
-
-// Operation is an extended operation for the CapabilityStatement.
-type Operation struct {
-	Type       fhir.Type
-	Name       string // with its $
-	Definition string // canonical of the OperationDefinition
+func (l Limits) withDefaults() Limits {
+	if l.Body == (codec.Limits{}) {
+		l.Body = codec.DefaultLimits()
+	}
+	for _, d := range []struct {
+		field *int
+		value int
+	}{{&l.BundleEntries, 10_000}, {&l.Includes, 5_000}, {&l.IncludeDepth, 5}, {&l.Patients, 50}, {&l.Retries, 10}} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	if l.Request == 0 {
+		l.Request = time.Minute
+	}
+	if l.Followers == 0 {
+		l.Followers = 20 * time.Millisecond
+	}
+	return l
 }
 
 // Service runs the interactions. Safe for concurrent use.
 type Service struct {
-	cfg Config
+	cfg          Config
+	capabilities []byte
+	queues       queues
 }
 
 // New checks the configuration and fills in defaults.
@@ -90,7 +120,12 @@ func New(cfg Config) (*Service, error) {
 	if cfg.NewID == nil {
 		cfg.NewID = randomID
 	}
-	return &Service{cfg: cfg}, nil
+	cfg.Limits = cfg.Limits.withDefaults()
+	statement, err := capability.Statement(cfg.Defs, cfg.About, cfg.BaseURL)
+	if err != nil {
+		return nil, err
+	}
+	return &Service{cfg: cfg, capabilities: statement, queues: queues{seed: maphash.MakeSeed()}}, nil
 }
 
 func randomID() string {
@@ -99,124 +134,67 @@ func randomID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// WriteOptions are the conditions of a write.
-type WriteOptions struct {
-	IfMatch     string // an entity tag, W/"3"; "" = none
-	IfNoneExist string // search criteria of a conditional create, "identifier=sys|val"
+// BaseURL is the public base that was configured.
+func (s *Service) BaseURL() string { return s.cfg.BaseURL }
+
+// IsType reports whether t is a resource type that the service knows.
+func (s *Service) IsType(t fhir.Type) bool { return s.cfg.Defs.IsType(t) }
+
+// Capabilities is the CapabilityStatement as JSON. It is public: no caller, no
+// audit.
+func (s *Service) Capabilities(context.Context) ([]byte, error) { return s.capabilities, nil }
+
+// audited runs f within the request's time, then has the disclosure recorded;
+// if that fails, the answer is withheld. f completes the disclosure.
+func audited[A any](ctx context.Context, s *Service, d *Disclosure, f func(context.Context) (A, error)) (A, error) {
+	limited, cancel := context.WithTimeout(ctx, s.cfg.Limits.Request)
+	defer cancel()
+	a, err := f(limited)
+	if aerr := s.record(ctx, d, err); aerr != nil {
+		var none A
+		return none, aerr
+	}
+	return a, err
 }
 
-// Written is what a write did.
-type Written struct {
-	Resource fhir.Resource
-	Created  bool // the first version of a key
-	// Existed: a conditional create found its match, which stands in Resource;
-	// nothing was written.
-	Existed bool
-	Issues  []fhir.Issue // warnings of validation
+// record writes the disclosure even where the client has gone: what was done
+// was done.
+func (s *Service) record(ctx context.Context, d *Disclosure, err error) error {
+	if s.cfg.Auditor == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Limits.Request)
+	defer cancel()
+	d.Err, d.At = err, s.cfg.Now()
+	if err := s.cfg.Auditor.Record(ctx, *d); err != nil {
+		e := fhir.Errorf(fhir.Busy, "the audit trail cannot be written: %w", err)
+		e.Issues[0].Text, e.Issues[0].MessageID = "the audit trail cannot be written", outcome.AuditUnavailable
+		return e
+	}
+	return nil
 }
 
-// SearchRequest is one search, whether from a URL or from a form.
-type SearchRequest struct {
-	Type        fhir.Type // "" for a search of the system
-	Compartment fhir.Key  // of a compartment search: Patient/1
-	Query       string    // raw query string, without '?'
-	Lenient     bool      // Prefer: handling=lenient
+// seen adds a resource to the disclosure.
+func (d *Disclosure) seen(k fhir.Key, f *fhir.Facts) {
+	d.Keys = append(d.Keys, k)
+	d.Patients = appendNew(d.Patients, patientsOf(k, f)...)
 }
 
-// HistoryRequest is one history, of a resource, a type (Key.Type only) or all.
-type HistoryRequest struct {
-	Key   fhir.Key
-	Query string // _since, _at, _count and the page token
+// patientsOf gives in whose compartments a resource lies; a Patient lies in
+// its own.
+func patientsOf(k fhir.Key, f *fhir.Facts) []fhir.Key {
+	if k.Type == "Patient" {
+		return appendNew([]fhir.Key{k}, f.Patients...)
+	}
+	return f.Patients
 }
 
-// Read gives the current version of a resource.
-// Errors: NotFound, Gone, or what the restriction refuses with.
-func (s *Service) Read(ctx context.Context, c Caller, k fhir.Key) (fhir.Resource, error) {
-	return fhir.Resource{}, errUnready
-}
-
-// VRead gives one version of a resource.
-func (s *Service) VRead(ctx context.Context, c Caller, k fhir.Key, version uint64) (fhir.Resource, error) {
-	return fhir.Resource{}, errUnready
-}
-
-// Get is Read, for the exchange's own workflows.
-func (s *Service) Get(ctx context.Context, c Caller, k fhir.Key) (fhir.Resource, error) {
-	return s.Read(ctx, c, k)
-}
-
-// Create stores a new resource under an id of the server's choice.
-func (s *Service) Create(ctx context.Context, c Caller, t fhir.Type, body []byte, o WriteOptions) (Written, error) {
-	return Written{}, errUnready
-}
-
-// Update stores a resource under its id; it creates what is not there.
-func (s *Service) Update(ctx context.Context, c Caller, k fhir.Key, body []byte, o WriteOptions) (Written, error) {
-	return Written{}, errUnready
-}
-
-// UpdateWhere updates the one match of criteria, or creates it.
-func (s *Service) UpdateWhere(ctx context.Context, c Caller, t fhir.Type, criteria string, body []byte, o WriteOptions) (Written, error) {
-	return Written{}, errUnready
-}
-
-// Patch applies a JSON Patch (RFC 6902) to the current version.
-func (s *Service) Patch(ctx context.Context, c Caller, k fhir.Key, patch []byte, o WriteOptions) (Written, error) {
-	return Written{}, errUnready
-}
-
-// PatchWhere patches the one match of criteria.
-func (s *Service) PatchWhere(ctx context.Context, c Caller, t fhir.Type, criteria string, patch []byte, o WriteOptions) (Written, error) {
-	return Written{}, errUnready
-}
-
-// Delete deletes a resource. Deleting what is deleted or never was succeeds:
-// the result then has a zero version.
-func (s *Service) Delete(ctx context.Context, c Caller, k fhir.Key, o WriteOptions) (fhir.Version, error) {
-	return fhir.Version{}, errUnready
-}
-
-// DeleteWhere deletes the match of criteria, if there is one.
-func (s *Service) DeleteWhere(ctx context.Context, c Caller, t fhir.Type, criteria string, o WriteOptions) (fhir.Version, error) {
-	return fhir.Version{}, errUnready
-}
-
-// Put creates or updates several resources (JSON, ids given) in one
-// transaction: the way in for the exchange's own workflows.
-func (s *Service) Put(ctx context.Context, c Caller, resources ...[]byte) ([]fhir.Version, error) {
-	return nil, errUnready
-}
-
-// Search runs a search and gives one page of it.
-func (s *Service) Search(ctx context.Context, c Caller, r SearchRequest) (*Bundle, error) {
-	return nil, errUnready
-}
-
-// History lists versions, newest first, and gives one page.
-func (s *Service) History(ctx context.Context, c Caller, r HistoryRequest) (*Bundle, error) {
-	return nil, errUnready
-}
-
-// BundleOptions say how a transaction or batch is answered.
-type BundleOptions struct {
-	Representation bool // Prefer: return=representation: entries carry what was stored
-	Lenient        bool // Prefer: handling=lenient, for the searches inside
-}
-
-// Transaction runs a Bundle of type transaction or batch. A failing
-// transaction has done nothing, and the error names Bundle.entry[i].
-func (s *Service) Transaction(ctx context.Context, c Caller, body []byte, o BundleOptions) (*Bundle, error) {
-	return nil, errUnready
-}
-
-// Capabilities is the CapabilityStatement as JSON.
-func (s *Service) Capabilities(ctx context.Context) ([]byte, error) { return nil, errUnready }
-
-var errUnready = fhir.Errorf(fhir.NotSupported, "not available")
-
-// Validator checks a resource against the definitions; fhir/validate is one.
-type Validator interface {
-	// Resource gives what is wrong with resource i of d. path is its
-	// expression, "" for a resource that stands alone.
-	Resource(d *codec.Doc, i uint32, path string) []fhir.Issue
+// unknownType is the error for a type that R4 does not have.
+func (s *Service) unknownType(t fhir.Type) error {
+	if s.cfg.Defs.IsType(t) {
+		return nil
+	}
+	e := fhir.Errorf(fhir.NotFound, "not a resource type of FHIR R4")
+	e.Issues[0].MessageID = outcome.UnknownType
+	return e
 }
