@@ -1,0 +1,233 @@
+// Package disk is the embedded storage engine: one directory, one process,
+// durable before it answers. It keeps hutong/fhir/store's contract on the
+// Pebble log-structured merge tree. See DESIGN.md for keys and reasons.
+package disk
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/rs/zerolog"
+
+	"hutong/fhir"
+	"hutong/fhir/search"
+	"hutong/fhir/store"
+	"hutong/fhir/store/disk/health"
+	"hutong/fhir/store/disk/layout"
+)
+
+// Format is the version of the key layout that this engine writes.
+const Format = 1
+
+// Options of Open. Extract is required by everything but Space; zero values of
+// the others take the defaults given.
+type Options struct {
+	// Extract gives the index entries and facts of a stored body, as Op carried
+	// them when it was written. Superseded postings are found with it.
+	Extract func(fhir.Body, fhir.Key) ([]search.Entry, fhir.Facts, error)
+
+	CacheBytes    int64            // block cache; 32 MiB
+	MemTableBytes uint64           // one memtable; 16 MiB
+	MaxOpenFiles  int              // 1000
+	Queue         int              // transactions waiting to commit before Busy; 256
+	Searches      int              // searches that run at once, the rest wait; GOMAXPROCS
+	MaxExamined   int64            // cost one search may run up (1 a posting, 4 a facts row, 50 a body) before TooCostly; 10 million
+	Now           func() time.Time // time.Now
+	VFS           vfs.FS           // the operating system's
+	Log           zerolog.Logger
+}
+
+func (o *Options) fill() {
+	def(&o.CacheBytes, 32<<20)
+	def(&o.MemTableBytes, 16<<20)
+	def(&o.MaxOpenFiles, 1000)
+	def(&o.Queue, 256)
+	def(&o.Searches, runtime.GOMAXPROCS(0))
+	def(&o.MaxExamined, 10_000_000)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.VFS == nil {
+		o.VFS = vfs.Default
+	}
+	if o.Extract == nil {
+		o.Extract = func(fhir.Body, fhir.Key) ([]search.Entry, fhir.Facts, error) {
+			return nil, fhir.Facts{}, errors.New("disk: opened without an extractor")
+		}
+	}
+}
+
+func def[N int | int64 | uint64](p *N, v N) {
+	if *p == 0 {
+		*p = v
+	}
+}
+
+// Store is an open engine. It implements store.Store.
+type Store struct {
+	opts   Options
+	db     *pebble.DB
+	names  *names
+	health health.Monitor
+
+	open    sync.RWMutex // held for reading by every call; by Close for writing
+	closed  bool
+	closing chan struct{}
+	spaceMu sync.Mutex // orders the conditional writes of all spaces
+
+	queue   chan *pending  // to the committer
+	syncing chan *pending  // from the committer to the syncer, in order of T
+	wg      sync.WaitGroup // committer and syncer
+
+	head     head          // what the committer has applied; its own
+	visible  atomic.Uint64 // T of the newest durable commit: what Snapshot(0) reads
+	lastUndo atomic.Uint64 // T of the newest commit that may have written undo rows
+	watch    watch
+	slots    chan struct{} // search slots
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens or creates the store in dir, which belongs to this process alone.
+// The caller closes it. A directory that a newer engine wrote is refused with
+// a clear error.
+func Open(dir string, o Options) (*Store, error) {
+	o.fill()
+	s := &Store{opts: o, closing: make(chan struct{})}
+	s.health.Log = o.Log
+	db, err := pebble.Open(dir, s.pebbleOptions())
+	if err != nil {
+		return nil, fmt.Errorf("disk: open %s: %w", dir, err)
+	}
+	s.db = db
+	if err := s.begin(); err != nil {
+		return nil, errors.Join(fmt.Errorf("disk: open %s: %w", dir, err), db.Close())
+	}
+	return s, nil
+}
+
+// begin checks the format, recovers the counters and starts the goroutines.
+func (s *Store) begin() error {
+	if err := s.checkFormat(); err != nil {
+		return err
+	}
+	s.names = newNames(s.db)
+	if err := s.names.load(); err != nil {
+		return err
+	}
+	if err := s.recover(); err != nil {
+		return err
+	}
+	s.watch.init()
+	s.slots = make(chan struct{}, s.opts.Searches)
+	s.queue = make(chan *pending, s.opts.Queue)
+	s.syncing = make(chan *pending, s.opts.Queue)
+	s.wg.Add(2)
+	go s.commitLoop()
+	go s.syncLoop()
+	return nil
+}
+
+func (s *Store) pebbleOptions() *pebble.Options {
+	o := &pebble.Options{
+		FS:                          s.health.Guard(s.opts.VFS, s.closing),
+		CacheSize:                   s.opts.CacheBytes,
+		MemTableSize:                s.opts.MemTableBytes,
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       32,
+		LBaseMaxBytes:               64 << 20,
+		MaxOpenFiles:                s.opts.MaxOpenFiles,
+		BytesPerSync:                1 << 20,
+		FormatMajorVersion:          pebble.FormatNewest,
+		Logger:                      &s.health,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+	}
+	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionBalanced })
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		o.Levels[i].BlockSize = 16 << 10
+	}
+	return o
+}
+
+// checkFormat writes the format into a new store and refuses a newer one.
+func (s *Store) checkFormat() error {
+	v, err := s.get(layout.FormatKey())
+	if err != nil {
+		return err
+	}
+	if v == nil {
+		return s.db.Set(layout.FormatKey(), binary.AppendUvarint(nil, Format), pebble.Sync)
+	}
+	if got, n := binary.Uvarint(v); n <= 0 || got != Format {
+		return fmt.Errorf("format %d; this engine reads format %d: use the release that wrote it", got, Format)
+	}
+	return nil
+}
+
+// get reads one row into memory of its own; nil if there is none.
+func (s *Store) get(key []byte) ([]byte, error) {
+	v, closer, err := s.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, ioError(err)
+	}
+	out := append(make([]byte, 0, len(v)), v...)
+	return out, closer.Close()
+}
+
+// enter keeps the store open until the returned function is called.
+func (s *Store) enter(ctx context.Context) (func(), error) {
+	if err := ctxError(ctx); err != nil {
+		return nil, err
+	}
+	s.open.RLock()
+	if s.closed {
+		s.open.RUnlock()
+		return nil, fhir.Errorf(fhir.Busy, "the store is closed")
+	}
+	return s.open.RUnlock, nil
+}
+
+// Close waits for running calls, commits what is queued, and closes the files.
+func (s *Store) Close() error {
+	s.open.Lock()
+	if s.closed {
+		s.open.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.open.Unlock()
+	close(s.closing)
+	close(s.queue)
+	s.wg.Wait()
+	if err := s.health.Fatal(); err != nil {
+		// Pebble may wait for ever for a goroutine that its own failure ended;
+		// what was acknowledged is in the log, which the next Open replays.
+		return fmt.Errorf("disk: closed after a fatal error: %w", err)
+	}
+	return s.db.Close()
+}
+
+// ioError wraps a failure of the files below.
+func ioError(err error) error { return fhir.Errorf(fhir.Internal, "storage: %w", err) }
+
+// ctxError tells why ctx ended, if it did.
+func ctxError(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return fhir.Errorf(fhir.Timeout, "the request's time ended: %w", context.Cause(ctx))
+}

@@ -1,0 +1,290 @@
+package disk
+
+import (
+	"slices"
+
+	"hutong/fhir"
+	"hutong/fhir/definition"
+	"hutong/fhir/search"
+	"hutong/fhir/store/disk/layout"
+)
+
+// maxJoin is how many matches of a chain are listed; of more, each candidate
+// is asked whether it leads to one.
+const maxJoin = 2000
+
+// inherit gives a sub-query the restriction of the query that it stands in,
+// unless it has one of its own, so that nobody learns by a chain of what he may
+// not see.
+func inherit(sub, parent *search.Query) search.Query {
+	q := *sub
+	if !q.Restriction.Decided {
+		q.Restriction = parent.Restriction
+	}
+	return q
+}
+
+// chain finds the matches of the chained queries first and then who refers to
+// them; where they are too many it returns a check instead.
+func (x *exec) chain(pl *planner, q *search.Query, pred *search.Predicate) (*access, func(*candidate) (bool, error), error) {
+	a := &access{name: pred.Param.Code + " chained", exact: true}
+	list, ok, err := pl.list(pred.Param.Code)
+	if !ok || err != nil {
+		return a, nil, err
+	}
+	x.note("chain %s", pred.Param.Code)
+	x.depth++
+	defer func() { x.depth-- }()
+	for _, sub := range pred.Chain {
+		sq := inherit(sub, q)
+		keys, enough, err := x.keysOf(&sq, maxJoin-len(a.ranges))
+		if err != nil {
+			return nil, nil, err
+		}
+		if !enough {
+			x.note("too many to list: each candidate is asked")
+			return nil, x.chainCheck(q, pred), nil
+		}
+		for _, k := range keys {
+			system, err := x.s.s.names.Find(layout.SystemName(string(k.Type)))
+			if err != nil {
+				return nil, nil, err
+			}
+			if system == 0 {
+				continue // nothing refers to this type
+			}
+			lv := layout.AppendToken(list[:len(list):len(list)], k.ID, system)
+			a.ranges = append(a.ranges, valueRange{lo: lv, hi: layout.After(lv), fixed: true})
+		}
+	}
+	return a, nil, nil
+}
+
+// keysOf lists the keys of the visible matches of q; enough is false if there
+// are more than limit.
+func (x *exec) keysOf(q *search.Query, limit int) (keys []fhir.Key, enough bool, err error) {
+	enough = true
+	err = x.each(q, layout.Place{}, func(c *candidate) (bool, error) {
+		if len(keys) >= limit {
+			enough = false
+			return false, nil
+		}
+		row, err := c.head()
+		if err == nil {
+			r := row.Clone()
+			keys = append(keys, r.Key)
+		}
+		return true, err
+	})
+	return keys, enough, err
+}
+
+// chainCheck follows a candidate's references and asks whether one leads to a
+// match. What was found out of a target is kept for the next candidate.
+func (x *exec) chainCheck(q *search.Query, pred *search.Predicate) func(*candidate) (bool, error) {
+	known := map[fhir.Key]bool{}
+	return func(c *candidate) (bool, error) {
+		entries, err := c.values()
+		if err != nil {
+			return false, err
+		}
+		for i := range entries {
+			e := &entries[i]
+			if e.Param.Code != pred.Param.Code || e.System == "" {
+				continue
+			}
+			k := fhir.Key{Type: fhir.Type(e.System), ID: e.Code}
+			hit, asked := known[k]
+			if !asked {
+				if hit, err = x.leadsTo(q, pred, k); err != nil {
+					return false, err
+				}
+				known[k] = hit
+			}
+			if hit {
+				return true, nil
+			}
+		}
+		return false, nil
+	}
+}
+
+// leadsTo asks whether k is a match of one of the chained queries.
+func (x *exec) leadsTo(q *search.Query, pred *search.Predicate, k fhir.Key) (bool, error) {
+	for _, sub := range pred.Chain {
+		if sub.Type != k.Type {
+			continue
+		}
+		sq := inherit(sub, q)
+		sq.Filter = append(slices.Clone(sq.Filter), search.Predicate{
+			Param:  &definition.SearchParam{Code: "_id", Type: definition.Token},
+			Values: []search.Value{{Code: k.ID}},
+		})
+		if hit, err := x.exists(&sq); hit || err != nil {
+			return hit, err
+		}
+	}
+	return false, nil
+}
+
+func (x *exec) exists(q *search.Query) (bool, error) {
+	found := false
+	notes := x.notes
+	x.notes = nil
+	defer func() { x.notes = notes }()
+	err := x.each(q, layout.Place{}, func(*candidate) (bool, error) { found = true; return false, nil })
+	return found, err
+}
+
+// has finds the matches of the other query first and then whom they point to;
+// where they are too many it returns a check instead.
+func (x *exec) has(pl *planner, q *search.Query, pred *search.Predicate) (*access, func(*candidate) (bool, error), error) {
+	sq := inherit(pred.Has, q)
+	x.note("has %s by %s", sq.Type, pred.HasParam.Code)
+	x.depth++
+	defer func() { x.depth-- }()
+	ids := map[string]struct{}{}
+	n := 0
+	err := x.each(&sq, layout.Place{}, func(c *candidate) (bool, error) {
+		if n++; n > maxJoin {
+			return false, nil
+		}
+		entries, err := c.values()
+		for i := range entries {
+			if e := &entries[i]; e.Param.Code == pred.HasParam.Code && e.System == string(pl.typ) {
+				ids[e.Code] = struct{}{}
+			}
+		}
+		return true, err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if n > maxJoin {
+		x.note("too many to list: each candidate is asked")
+		return nil, x.hasCheck(&sq, pred), nil
+	}
+	a := &access{name: "has " + string(sq.Type), exact: true, listed: true}
+	for id := range ids {
+		if err := x.addPlace(a, fhir.Key{Type: pl.typ, ID: id}); err != nil {
+			return nil, nil, err
+		}
+	}
+	slices.SortFunc(a.places, layout.Place.Compare)
+	return a, nil, nil
+}
+
+// addPlace adds where k stood at the snapshot's time, if it was there.
+func (x *exec) addPlace(a *access, k fhir.Key) error {
+	if err := x.spend(costRow); err != nil {
+		return err
+	}
+	rid, found, err := x.s.s.ridOf(k)
+	if !found || err != nil {
+		return err
+	}
+	var row layout.Row
+	if found, err = x.s.row(rid, &row); !found || err != nil || row.Deleted() {
+		return err
+	}
+	a.places = append(a.places, layout.Place{Ord: row.Ord(), RID: rid})
+	return nil
+}
+
+// hasCheck asks of each candidate whether a match points to it.
+func (x *exec) hasCheck(sq *search.Query, pred *search.Predicate) func(*candidate) (bool, error) {
+	return func(c *candidate) (bool, error) {
+		row, err := c.head()
+		if err != nil {
+			return false, err
+		}
+		one := *sq
+		one.Filter = append(slices.Clone(sq.Filter), search.Predicate{
+			Param:  pred.HasParam,
+			Values: []search.Value{{RefType: row.Type, Code: row.ID}},
+		})
+		return x.exists(&one)
+	}
+}
+
+// byID gives the places of the ids asked for.
+func (x *exec) byID(pl *planner, pred *search.Predicate) (*access, error) {
+	if pred.Modifier != search.NoModifier && pred.Modifier != search.Not {
+		return nil, fhir.Errorf(fhir.NotSupported, "_id takes no modifier %q", pred.Modifier)
+	}
+	a := &access{name: "_id", exact: true, listed: true, negate: pred.Modifier == search.Not}
+	for i := range pred.Values {
+		if err := x.addPlace(a, fhir.Key{Type: pl.typ, ID: pred.Values[i].Code}); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(a.places, layout.Place.Compare)
+	a.places = slices.Compact(a.places)
+	return a, nil
+}
+
+// lastUpdated gives the ranges of _lastUpdated, which is indexed by the
+// millisecond.
+func (p *planner) lastUpdated(pred *search.Predicate) (*access, error) {
+	if pred.Modifier != search.NoModifier {
+		return nil, fhir.Errorf(fhir.NotSupported, "_lastUpdated takes no modifier %q", pred.Modifier)
+	}
+	a := &access{name: pred.Param.Code, exact: true}
+	list, ok, err := p.list(layout.UpdatedList)
+	if !ok || err != nil {
+		return a, err
+	}
+	for i := range pred.Values {
+		v := &pred.Values[i]
+		from, to := int64(search.MinDate), int64(search.MaxDate)
+		switch v.Prefix {
+		case search.Eq, search.Ap, "":
+			from, to = v.Lo, v.Hi
+		case search.Gt, search.Ge, search.Sa:
+			from = v.Lo
+		case search.Lt, search.Le, search.Eb:
+			to = v.Hi
+		}
+		list = list[:len(list):len(list)]
+		a.ranges = append(a.ranges, spanRange(layout.AppendInt(list, from/1000-1), layout.AppendInt(list, to/1000+1), func(value []byte) bool {
+			us := layout.IntOf(value) * 1000
+			return search.MatchDate(v, us, us+1000)
+		}))
+	}
+	return a, nil
+}
+
+// pairs gives the access to the list of a patient with a token, nil if a value
+// does not fit it.
+func (p *planner) pairs(patient, token *search.Predicate) (*access, error) {
+	list, ok, err := p.list(layout.PairList + token.Param.Code)
+	if err != nil {
+		return nil, err
+	}
+	a := &access{name: layout.PairList + token.Param.Code, exact: true}
+	if !ok {
+		return nil, nil
+	}
+	for i := range patient.Values {
+		if v := &patient.Values[i]; v.RefType != "" && v.RefType != "Patient" || !fhir.ValidID(v.Code) {
+			return nil, nil
+		}
+		home := layout.AppendCut(list[:len(list):len(list)], patient.Values[i].Code)
+		for j := range token.Values {
+			one := *token
+			one.Values = token.Values[j : j+1]
+			rs, exact, known := p.tokenRanges(&one, home)
+			if !known || !exact {
+				return nil, nil
+			}
+			if m := rs[0].match; m != nil {
+				rs[0].match = func(value []byte) bool {
+					_, _, rest, ok := layout.CutString(value)
+					return ok && m(rest)
+				}
+			}
+			a.ranges = append(a.ranges, rs...)
+		}
+	}
+	return a, nil
+}

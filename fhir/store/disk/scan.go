@@ -1,0 +1,374 @@
+package disk
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"hutong/fhir"
+	"hutong/fhir/store/disk/layout"
+)
+
+// Costs that a search runs up, against Options.MaxExamined.
+const (
+	costPosting = 1
+	costRow     = 4
+	costBody    = 50
+)
+
+// spend adds to what a search has cost; every so often it looks at the clock.
+func (s *Store) spend(ctx context.Context, spent *int64, cost int64) error {
+	const look = 512
+	before := *spent
+	*spent += cost
+	if *spent > s.opts.MaxExamined {
+		return fhir.Errorf(fhir.TooCostly, "the search looks at too much: narrow it, by a patient or a date")
+	}
+	if before/look != *spent/look {
+		return ctxError(ctx)
+	}
+	return nil
+}
+
+// stream gives places in order, each once: newest first, then by row id.
+type stream interface {
+	// seek goes to the first place not before p; next to the following one.
+	// Both tell whether there is one. p never goes back.
+	seek(p layout.Place) (bool, error)
+	next() (bool, error)
+	place() layout.Place
+	close() error
+}
+
+// memStream is a stream of places in memory, sorted.
+type memStream struct {
+	places []layout.Place
+	at     int
+}
+
+func (m *memStream) seek(p layout.Place) (bool, error) {
+	n, _ := slices.BinarySearchFunc(m.places[m.at:], p, layout.Place.Compare)
+	m.at += n
+	return m.at < len(m.places), nil
+}
+
+func (m *memStream) next() (bool, error) { m.at++; return m.at < len(m.places), nil }
+
+func (m *memStream) place() layout.Place { return m.places[m.at] }
+
+func (m *memStream) close() error { return nil }
+
+// listStream reads one posting list, of one value, from the tree.
+type listStream struct {
+	x      *exec
+	it     *pebble.Iterator
+	prefix []byte // 'X', list and value
+	key    []byte
+	cur    layout.Place
+}
+
+func (x *exec) openList(listValue []byte) (*listStream, error) {
+	prefix := append([]byte{'X'}, listValue...)
+	it, err := x.iter(prefix, layout.After(prefix))
+	if err != nil {
+		return nil, err
+	}
+	return &listStream{x: x, it: it, prefix: prefix}, nil
+}
+
+func (x *exec) iter(lo, hi []byte) (*pebble.Iterator, error) {
+	it, err := x.s.s.db.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi})
+	if err != nil {
+		return nil, ioError(err)
+	}
+	return it, nil
+}
+
+func (l *listStream) seek(p layout.Place) (bool, error) {
+	l.key = layout.AppendPlace(append(l.key[:0], l.prefix...), p)
+	return l.settle(l.it.SeekGE(l.key))
+}
+
+func (l *listStream) next() (bool, error) { return l.settle(l.it.Next()) }
+
+// settle skips postings that are newer than the snapshot and those of longer
+// values that start with the same bytes.
+func (l *listStream) settle(ok bool) (bool, error) {
+	for ; ok; ok = l.it.Next() {
+		if err := l.x.spend(costPosting); err != nil {
+			return false, err
+		}
+		key := l.it.Key()
+		if len(key) != len(l.prefix)+layout.PlaceLen {
+			continue
+		}
+		if in, err := l.x.holds(l.it); err != nil {
+			return false, err
+		} else if in {
+			l.cur = layout.PlaceOf(key)
+			return true, nil
+		}
+	}
+	if err := l.it.Error(); err != nil {
+		return false, ioError(err)
+	}
+	return false, nil
+}
+
+func (l *listStream) place() layout.Place { return l.cur }
+
+func (l *listStream) close() error { return l.it.Close() }
+
+// holds reports whether the posting that it stands on was made by the
+// snapshot's time.
+func (x *exec) holds(it *pebble.Iterator) (bool, error) {
+	v, err := it.ValueAndErr()
+	if err != nil {
+		return false, ioError(err)
+	}
+	from, _ := binary.Uvarint(v)
+	return fhir.T(from) <= x.s.t, nil
+}
+
+// unionStream merges streams and gives each place once. It serves few streams;
+// many are read into memory instead.
+type unionStream struct {
+	in  []stream
+	on  []bool
+	cur int
+}
+
+func newUnion(in []stream) stream {
+	if len(in) == 1 {
+		return in[0]
+	}
+	return &unionStream{in: in, on: make([]bool, len(in))}
+}
+
+func (u *unionStream) seek(p layout.Place) (bool, error) {
+	for i, s := range u.in {
+		ok, err := s.seek(p)
+		if err != nil {
+			return false, err
+		}
+		u.on[i] = ok
+	}
+	return u.pick(), nil
+}
+
+func (u *unionStream) next() (bool, error) {
+	last := u.place()
+	for i, s := range u.in {
+		if !u.on[i] || s.place() != last {
+			continue
+		}
+		ok, err := s.next()
+		if err != nil {
+			return false, err
+		}
+		u.on[i] = ok
+	}
+	return u.pick(), nil
+}
+
+// pick finds the first of the inputs' places.
+func (u *unionStream) pick() bool {
+	u.cur = -1
+	for i, s := range u.in {
+		if u.on[i] && (u.cur < 0 || s.place().Compare(u.in[u.cur].place()) < 0) {
+			u.cur = i
+		}
+	}
+	return u.cur >= 0
+}
+
+func (u *unionStream) place() layout.Place { return u.in[u.cur].place() }
+
+func (u *unionStream) close() error { return closeAll(u.in) }
+
+func closeAll(in []stream) error {
+	var first error
+	for _, s := range in {
+		if err := s.close(); first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// maxUnion is the number of lists that a union reads side by side.
+const maxUnion = 48
+
+// open makes the stream of an access. It reads into memory what does not come
+// in order, at most limit places; enough is false if there are more.
+func (x *exec) open(a *access, limit int) (st stream, enough bool, err error) {
+	if a.listed {
+		return &memStream{places: a.places}, true, nil
+	}
+	var in []stream
+	mem := &memStream{}
+	for i := range a.ranges {
+		r := &a.ranges[i]
+		var lists [][]byte
+		if r.fixed {
+			lists = [][]byte{r.lo}
+		} else if r.points {
+			if lists, err = x.values(r, maxUnion+1-len(in)); err != nil {
+				return nil, false, join(err, closeAll(in))
+			}
+		}
+		if (r.points || r.fixed) && len(in)+len(lists) <= maxUnion {
+			for _, lv := range lists {
+				l, err := x.openList(lv)
+				if err != nil {
+					return nil, false, join(err, closeAll(in))
+				}
+				in = append(in, l)
+			}
+		} else if enough, err = x.collect(r, &mem.places, limit); err != nil || !enough {
+			return nil, false, join(err, closeAll(in))
+		}
+		// The undo rows are read after the iterators above were opened: what
+		// has left the current postings by then is among them.
+		if err := x.collectUndo(r, &mem.places); err != nil {
+			return nil, false, join(err, closeAll(in))
+		}
+	}
+	slices.SortFunc(mem.places, layout.Place.Compare)
+	mem.places = slices.Compact(mem.places)
+	if len(mem.places) > 0 || len(in) == 0 {
+		in = append(in, mem)
+	}
+	return newUnion(in), true, nil
+}
+
+// values lists the distinct list values of a range that match, at most limit,
+// by skipping from one to the next.
+func (x *exec) values(r *valueRange, limit int) (out [][]byte, err error) {
+	it, err := x.iter(append([]byte{'X'}, r.lo...), append([]byte{'X'}, r.hi...))
+	if err != nil {
+		return nil, err
+	}
+	for ok := it.First(); ok && len(out) < limit; {
+		if err = x.spend(costPosting); err != nil {
+			break
+		}
+		key := it.Key()
+		lv := bytes.Clone(key[1 : len(key)-layout.PlaceLen])
+		if r.match == nil || r.match(lv[4:]) {
+			out = append(out, lv)
+		}
+		last := layout.AppendPlace(append([]byte{'X'}, lv...), layout.Place{Ord: 1<<48 - 1, RID: 1<<64 - 1})
+		if ok = it.SeekGE(last); ok && bytes.Equal(it.Key(), last) {
+			ok = it.Next()
+		}
+	}
+	if cerr := it.Close(); err == nil && cerr != nil {
+		err = ioError(cerr)
+	}
+	return out, err
+}
+
+// collect reads the current postings of a range into memory.
+func (x *exec) collect(r *valueRange, out *[]layout.Place, limit int) (enough bool, err error) {
+	it, err := x.iter(append([]byte{'X'}, r.lo...), append([]byte{'X'}, r.hi...))
+	if err != nil {
+		return false, err
+	}
+	enough = true
+	for ok := it.First(); ok && err == nil; ok = it.Next() {
+		if err = x.spend(costPosting); err != nil {
+			break
+		}
+		key := it.Key()
+		if r.match != nil && !r.match(key[layout.PostingHead:len(key)-layout.PlaceLen]) {
+			continue
+		}
+		var in bool
+		if in, err = x.holds(it); in {
+			if len(*out) >= limit {
+				enough = false
+				break
+			}
+			*out = append(*out, layout.PlaceOf(key))
+		}
+	}
+	if cerr := it.Close(); err == nil && cerr != nil {
+		err = ioError(cerr)
+	}
+	return enough, err
+}
+
+// collectUndo adds the postings of a range that held at the snapshot's time
+// and were superseded since. They are few: only what changed after t.
+func (x *exec) collectUndo(r *valueRange, out *[]layout.Place) error {
+	if fhir.T(x.s.s.lastUndo.Load()) <= x.s.t {
+		return nil
+	}
+	lo := append([]byte{'Y'}, r.lo[:4]...)
+	it, err := x.iter(binary.BigEndian.AppendUint64(lo, uint64(x.s.t)+1), layout.After(lo))
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok && err == nil; ok = it.Next() {
+		if err = x.spend(costPosting); err != nil {
+			break
+		}
+		key := it.Key()
+		value := key[layout.UndoHead : len(key)-layout.PlaceLen]
+		if !r.contains(value) {
+			continue
+		}
+		var in bool
+		if in, err = x.holds(it); in {
+			*out = append(*out, layout.PlaceOf(key))
+		}
+	}
+	if cerr := it.Close(); err == nil && cerr != nil {
+		err = ioError(cerr)
+	}
+	return err
+}
+
+// contains reports whether the range takes a value of its list.
+func (r *valueRange) contains(value []byte) bool {
+	if bytes.Compare(value, r.lo[4:]) < 0 {
+		return false
+	}
+	if len(r.hi) >= 4 && bytes.Equal(r.hi[:4], r.lo[:4]) && bytes.Compare(value, r.hi[4:]) >= 0 {
+		return false
+	}
+	return r.match == nil || r.match(value)
+}
+
+// count counts the postings of an access, at most limit: what the planner
+// chooses by.
+func (x *exec) count(a *access, limit int) (n int, err error) {
+	if a.listed {
+		return len(a.places), nil
+	}
+	for i := range a.ranges {
+		r := &a.ranges[i]
+		it, err := x.iter(append([]byte{'X'}, r.lo...), append([]byte{'X'}, r.hi...))
+		if err != nil {
+			return 0, err
+		}
+		for ok := it.First(); ok && n < limit; ok = it.Next() {
+			n++
+		}
+		if err := it.Close(); err != nil {
+			return 0, ioError(err)
+		}
+	}
+	return n, nil
+}
+
+func join(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}

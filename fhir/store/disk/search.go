@@ -1,0 +1,270 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"hutong/fhir"
+	"hutong/fhir/search"
+	"hutong/fhir/store"
+	"hutong/fhir/store/disk/layout"
+)
+
+// exec runs one search, its chains included, at one snapshot and on one budget.
+type exec struct {
+	s     *snapshot
+	ctx   context.Context
+	now   time.Time
+	spent int64
+	notes *strings.Builder // for Explain; nil otherwise
+	depth int
+}
+
+func (s *snapshot) exec(ctx context.Context) *exec {
+	return &exec{s: s, ctx: ctx, now: s.s.opts.Now()}
+}
+
+func (x *exec) spend(cost int64) error { return x.s.s.spend(x.ctx, &x.spent, cost) }
+
+// Search runs q. At most Options.Searches run at once, so that readers leave
+// writers room.
+func (s *snapshot) Search(ctx context.Context, q *search.Query) (store.Page, error) {
+	leave, err := s.s.enter(ctx)
+	if err != nil {
+		return store.Page{}, err
+	}
+	defer leave()
+	select {
+	case s.s.slots <- struct{}{}:
+		defer func() { <-s.s.slots }()
+	case <-ctx.Done():
+		return store.Page{}, ctxError(ctx)
+	}
+	r, err := s.run(ctx, q)
+	if err != nil {
+		return store.Page{}, err
+	}
+	page := store.Page{Next: r.next, Total: -1, Matches: make([]fhir.Resource, 0, len(r.page))}
+	if q.Total {
+		page.Total = r.total
+	}
+	var row layout.Row
+	for i := range r.page {
+		if _, err := s.row(r.page[i].place.RID, &row); err != nil {
+			return store.Page{}, err
+		}
+		res, err := s.s.resource(r.page[i].place.RID, &row)
+		if err != nil {
+			return store.Page{}, err
+		}
+		page.Matches = append(page.Matches, res)
+	}
+	return page, nil
+}
+
+// Explain tells the plan of q and what it cost.
+func (s *snapshot) Explain(ctx context.Context, q *search.Query) (string, error) {
+	leave, err := s.s.enter(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer leave()
+	x := s.exec(ctx)
+	x.notes = &strings.Builder{}
+	r, err := x.run(q)
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprintf(x.notes, "%d matches on the page, cost %d\n", len(r.page), x.spent)
+	return x.notes.String(), nil
+}
+
+func (x *exec) note(format string, args ...any) {
+	if x.notes != nil {
+		x.notes.WriteString(strings.Repeat("  ", x.depth) + fmt.Sprintf(format, args...) + "\n")
+	}
+}
+
+// result is what a search found.
+type result struct {
+	page  []hit
+	next  []byte
+	total int
+}
+
+func (s *snapshot) run(ctx context.Context, q *search.Query) (*result, error) {
+	return s.exec(ctx).run(q)
+}
+
+func (x *exec) run(q *search.Query) (*result, error) {
+	c, err := x.newCollector(q)
+	if err != nil {
+		return nil, err
+	}
+	if q.Count > 0 || q.Total {
+		if err := x.each(q, c.start(), c.take); err != nil {
+			return nil, err
+		}
+	}
+	return c.result(), nil
+}
+
+// candidate is a resource that is being looked at; row and entries are read
+// when they are asked for.
+type candidate struct {
+	x       *exec
+	place   layout.Place
+	row     layout.Row
+	hasRow  bool
+	entries []search.Entry
+	hasEnts bool
+}
+
+func (c *candidate) reset(p layout.Place) { c.place, c.hasRow, c.hasEnts = p, false, false }
+
+// head reads the candidate's row. It shares memory that the next candidate
+// overwrites nothing of, but its slices are reused.
+func (c *candidate) head() (*layout.Row, error) {
+	if c.hasRow {
+		return &c.row, nil
+	}
+	if err := c.x.spend(costRow); err != nil {
+		return nil, err
+	}
+	found, err := c.x.s.row(c.place.RID, &c.row)
+	if err == nil && !found {
+		err = ioError(errors.New("a posting without a resource"))
+	}
+	c.hasRow = err == nil
+	return &c.row, err
+}
+
+// values extracts the candidate's index entries from its body.
+func (c *candidate) values() ([]search.Entry, error) {
+	if c.hasEnts {
+		return c.entries, nil
+	}
+	row, err := c.head()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.x.spend(costBody); err != nil {
+		return nil, err
+	}
+	body, err := c.x.s.s.body(c.place.RID, row.VersionID)
+	if err != nil {
+		return nil, err
+	}
+	if c.entries, _, err = c.x.s.s.opts.Extract(body, row.Key); err != nil {
+		return nil, fhir.Errorf(fhir.Internal, "disk: index values of a stored version: %w", err)
+	}
+	c.hasEnts = true
+	return c.entries, nil
+}
+
+// visitor takes one match; more is false when it wants no more of this type.
+type visitor func(c *candidate) (more bool, err error)
+
+// each visits the visible matches of q, each type from the place start on,
+// newest first within a type.
+func (x *exec) each(q *search.Query, start layout.Place, visit visitor) error {
+	for _, t := range x.types(q) {
+		p, err := x.plan(q, t)
+		if err == nil {
+			err = x.scan(p, q, start, visit)
+		}
+		if cerr := p.close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// types that a query ranges over, in order of name.
+func (x *exec) types(q *search.Query) []fhir.Type {
+	if q.Type != "" {
+		return []fhir.Type{q.Type}
+	}
+	if len(q.Types) > 0 {
+		return q.Types
+	}
+	var out []fhir.Type
+	for _, name := range x.s.s.names.withPrefix("") {
+		if name[0] >= 'A' && name[0] <= 'Z' && !strings.Contains(name, "\x00") {
+			out = append(out, fhir.Type(name))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// scan drives from the plan's rarest predicate and holds the others against
+// each candidate, the cheap ones first.
+func (x *exec) scan(p *typePlan, q *search.Query, start layout.Place, visit visitor) error {
+	if p.empty {
+		return nil
+	}
+	c := &candidate{x: x}
+	ok, err := p.driver.seek(start)
+	for ok && err == nil {
+		at := p.driver.place()
+		jump, state, ferr := p.filter(at)
+		switch {
+		case ferr != nil:
+			return ferr
+		case state == ended:
+			return nil
+		case state == elsewhere:
+			ok, err = p.driver.seek(jump)
+			continue
+		case state == here:
+			c.reset(at)
+			match, merr := x.accept(p, q, c)
+			if merr != nil {
+				return merr
+			}
+			if match {
+				if more, verr := visit(c); verr != nil || !more {
+					return verr
+				}
+			}
+		}
+		ok, err = p.driver.next()
+	}
+	return err
+}
+
+// accept holds what postings do not decide against the candidate: what the
+// caller may see first, since a body costs more than a row.
+func (x *exec) accept(p *typePlan, q *search.Query, c *candidate) (bool, error) {
+	if !q.Restriction.System {
+		row, err := c.head()
+		if err != nil || !q.Restriction.Sees(row.Key, &row.Facts, x.now) {
+			return false, err
+		}
+	}
+	if len(p.verify) > 0 {
+		entries, err := c.values()
+		if err != nil {
+			return false, err
+		}
+		for _, pred := range p.verify {
+			if !search.Matches(pred, entries) {
+				return false, nil
+			}
+		}
+	}
+	for _, check := range p.checks {
+		if ok, err := check(c); !ok || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}

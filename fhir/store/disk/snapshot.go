@@ -1,0 +1,257 @@
+package disk
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"hutong/fhir"
+	"hutong/fhir/search"
+	"hutong/fhir/store"
+	"hutong/fhir/store/disk/layout"
+)
+
+// snapshot is a reading at t. It holds nothing open: rows carry the time from
+// which they hold, superseded ones are kept, and every read looks for what
+// held at t.
+type snapshot struct {
+	s *Store
+	t fhir.T
+}
+
+// Snapshot opens a reading at t, 0 for the newest.
+func (s *Store) Snapshot(ctx context.Context, t fhir.T) (store.Snapshot, error) {
+	if err := ctxError(ctx); err != nil {
+		return nil, err
+	}
+	newest := fhir.T(s.visible.Load())
+	switch {
+	case t == 0:
+		t = newest
+	case t > newest:
+		return nil, fhir.Errorf(fhir.Invalid, "the store has not reached that moment")
+	}
+	return &snapshot{s: s, t: t}, nil
+}
+
+func (s *snapshot) T() fhir.T { return s.t }
+
+func (s *snapshot) Close() {}
+
+// rid looks a resource up by its id.
+func (s *Store) rid(typ uint32, id string) (rid layout.RID, found bool, err error) {
+	var buf [80]byte
+	v, closer, err := s.db.Get(layout.IDKey(buf[:0], typ, id))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return 0, false, nil
+	}
+	if err != nil {
+		return 0, false, ioError(err)
+	}
+	rid = layout.RID(binary.BigEndian.Uint64(v))
+	return rid, true, closer.Close()
+}
+
+// ridOf is rid by key; found is false for a type that was never stored.
+func (s *Store) ridOf(k fhir.Key) (rid layout.RID, found bool, err error) {
+	typ, err := s.names.Find(string(k.Type))
+	if typ == 0 || err != nil {
+		return 0, false, err
+	}
+	return s.rid(typ, k.ID)
+}
+
+// readRow reads the newest row of rid into row and returns its bytes, whose
+// memory the row shares.
+func (s *Store) readRow(rid layout.RID, row *layout.Row) ([]byte, error) {
+	var buf [16]byte
+	raw, err := s.get(layout.RowKey(buf[:0], rid))
+	if err != nil {
+		return nil, err
+	}
+	if raw == nil {
+		return nil, ioError(errors.New("a resource without a row"))
+	}
+	if err := row.Read(raw, s.names); err != nil {
+		return nil, ioError(err)
+	}
+	return raw, nil
+}
+
+// row reads the row of rid that held at t; found is false if there was none yet.
+func (s *snapshot) row(rid layout.RID, row *layout.Row) (found bool, err error) {
+	if _, err := s.s.readRow(rid, row); err != nil {
+		return false, err
+	}
+	if row.T <= s.t {
+		return true, nil
+	}
+	var lo, hi [32]byte
+	it, err := s.s.db.NewIter(&pebble.IterOptions{
+		LowerBound: layout.OldRowKey(lo[:0], rid, row.VersionID-1),
+		UpperBound: append(layout.OldRowKey(hi[:0], rid, 0), 0),
+	})
+	if err != nil {
+		return false, ioError(err)
+	}
+	for ok := it.First(); ok && !found; ok = it.Next() {
+		var v []byte
+		if v, err = it.ValueAndErr(); err != nil {
+			break
+		}
+		if err = row.Read(append([]byte(nil), v...), s.s.names); err != nil {
+			break
+		}
+		found = row.T <= s.t
+	}
+	if cerr := it.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return false, ioError(err)
+	}
+	return found, nil
+}
+
+// body reads the content of a version.
+func (s *Store) body(rid layout.RID, ver uint64) (fhir.Body, error) {
+	var buf [24]byte
+	raw, err := s.get(layout.BodyKey(buf[:0], rid, ver))
+	if err != nil {
+		return fhir.Body{}, err
+	}
+	b, err := layout.BodyOf(raw)
+	if err != nil {
+		return fhir.Body{}, ioError(err)
+	}
+	return b, nil
+}
+
+// resource makes a row into what the contract hands out, body included.
+func (s *Store) resource(rid layout.RID, row *layout.Row) (fhir.Resource, error) {
+	c := row.Clone()
+	r := fhir.Resource{Version: c.Version, Facts: c.Facts}
+	if r.Deleted() {
+		return r, nil
+	}
+	var err error
+	r.Body, err = s.body(rid, r.VersionID)
+	return r, err
+}
+
+// at reads the resource that held at t.
+func (s *snapshot) at(k fhir.Key) (fhir.Resource, error) {
+	rid, found, err := s.s.ridOf(k)
+	if err != nil {
+		return fhir.Resource{}, err
+	}
+	var row layout.Row
+	if found {
+		if found, err = s.row(rid, &row); err != nil {
+			return fhir.Resource{}, err
+		}
+	}
+	if !found {
+		return fhir.Resource{}, fhir.Errorf(fhir.NotFound, "there is no such resource")
+	}
+	return s.s.resource(rid, &row)
+}
+
+// Get reads the version that is current at t.
+func (s *snapshot) Get(ctx context.Context, k fhir.Key) (fhir.Resource, error) {
+	leave, err := s.s.enter(ctx)
+	if err != nil {
+		return fhir.Resource{}, err
+	}
+	defer leave()
+	r, err := s.at(k)
+	if err == nil && r.Deleted() {
+		err = fhir.Errorf(fhir.Gone, "the resource was deleted")
+	}
+	return r, err
+}
+
+// GetMany reads several keys, leaving out what is absent or deleted.
+func (s *snapshot) GetMany(ctx context.Context, keys []fhir.Key) ([]fhir.Resource, error) {
+	leave, err := s.s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	out := make([]fhir.Resource, 0, len(keys))
+	for _, k := range keys {
+		if err := ctxError(ctx); err != nil {
+			return nil, err
+		}
+		r, err := s.at(k)
+		switch {
+		case errors.Is(err, fhir.E(fhir.NotFound)):
+		case err != nil:
+			return nil, err
+		case !r.Deleted():
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+// GetVersion reads one version that was made by t.
+func (s *snapshot) GetVersion(ctx context.Context, k fhir.Key, versionID uint64) (fhir.Resource, error) {
+	leave, err := s.s.enter(ctx)
+	if err != nil {
+		return fhir.Resource{}, err
+	}
+	defer leave()
+	rid, found, err := s.s.ridOf(k)
+	if err != nil {
+		return fhir.Resource{}, err
+	}
+	var row layout.Row
+	if found {
+		if found, err = s.s.version(rid, versionID, &row); err != nil {
+			return fhir.Resource{}, err
+		}
+	}
+	if !found || row.T > s.t {
+		return fhir.Resource{}, fhir.Errorf(fhir.NotFound, "there is no such version")
+	}
+	r, err := s.s.resource(rid, &row)
+	if err == nil && r.Deleted() {
+		err = fhir.Errorf(fhir.Gone, "this version is the deletion of the resource")
+	}
+	return r, err
+}
+
+// version reads the row of one version of rid. The newest is looked at first:
+// a commit may be moving it to the older ones.
+func (s *Store) version(rid layout.RID, ver uint64, row *layout.Row) (found bool, err error) {
+	if _, err := s.readRow(rid, row); err != nil || row.VersionID == ver {
+		return err == nil, err
+	}
+	var buf [24]byte
+	raw, err := s.get(layout.OldRowKey(buf[:0], rid, ver))
+	if raw == nil || err != nil {
+		return false, err
+	}
+	if err := row.Read(raw, s.names); err != nil {
+		return false, ioError(err)
+	}
+	return true, nil
+}
+
+// Search, Explain and keys share search.go's run.
+
+// keys lists the keys that match q, at most q.Count.
+func (s *snapshot) keys(ctx context.Context, q *search.Query) ([]fhir.Key, error) {
+	r, err := s.run(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]fhir.Key, len(r.page))
+	for i := range r.page {
+		out[i] = r.page[i].key
+	}
+	return out, nil
+}

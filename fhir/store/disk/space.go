@@ -1,0 +1,192 @@
+package disk
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"hutong/fhir"
+	"hutong/fhir/store"
+	"hutong/fhir/store/disk/layout"
+)
+
+// Limits of a Space, as the contract states them.
+const (
+	maxSpaceKey   = 1 << 10
+	maxSpaceValue = 8 << 20
+)
+
+// space is a named key range of the same tree. Its writes share the log with
+// the resources, so whatever followed from a value is lost only with it.
+type space struct {
+	s      *Store
+	prefix []byte
+}
+
+// Space opens a named key-value space.
+func (s *Store) Space(name string) store.Space {
+	return &space{s: s, prefix: layout.SpacePrefix(name)}
+}
+
+func (p *space) key(k []byte) []byte {
+	return append(append(make([]byte, 0, len(p.prefix)+len(k)), p.prefix...), k...)
+}
+
+// Get returns the value, or nil if there is none.
+func (p *space) Get(ctx context.Context, key []byte) ([]byte, error) {
+	leave, err := p.s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return p.s.get(p.key(key))
+}
+
+// Scan lists from <= key < to, as of the moment of the call.
+func (p *space) Scan(ctx context.Context, from, to []byte, limit int) ([]store.KV, error) {
+	leave, err := p.s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	hi := layout.After(p.prefix)
+	if to != nil {
+		hi = p.key(to)
+	}
+	it, err := p.s.db.NewIter(&pebble.IterOptions{LowerBound: p.key(from), UpperBound: hi})
+	if err != nil {
+		return nil, ioError(err)
+	}
+	out, err := p.collect(ctx, it, limit)
+	if cerr := it.Close(); err == nil && cerr != nil {
+		err = ioError(cerr)
+	}
+	return out, err
+}
+
+func (p *space) collect(ctx context.Context, it *pebble.Iterator, limit int) ([]store.KV, error) {
+	var out []store.KV
+	for ok := it.First(); ok; ok = it.Next() {
+		if len(out)%1024 == 1023 {
+			if err := ctxError(ctx); err != nil {
+				return nil, err
+			}
+		}
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return nil, ioError(err)
+		}
+		out = append(out, store.KV{
+			Key:   bytes.Clone(it.Key()[len(p.prefix):]),
+			Value: append(make([]byte, 0, len(v)), v...),
+		})
+		if limit > 0 && len(out) == limit {
+			break
+		}
+	}
+	return out, nil
+}
+
+// Apply makes all writes, durably, or none. Its conditions are held under one
+// lock; the wait for the disk is outside, so that callers share it.
+func (p *space) Apply(ctx context.Context, writes []store.Write) error {
+	leave, err := p.s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if err := checkWrites(writes); err != nil {
+		return err
+	}
+	if err := p.s.health.Writable(); err != nil {
+		return err
+	}
+	return p.s.write(ctx, func(b *pebble.Batch) error {
+		for i := range writes {
+			if err := p.condition(&writes[i]); err != nil {
+				return err
+			}
+		}
+		for i := range writes {
+			if err := p.put(b, &writes[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func checkWrites(writes []store.Write) error {
+	for i := range writes {
+		if len(writes[i].Key) > maxSpaceKey || len(writes[i].Value) > maxSpaceValue {
+			return fhir.Errorf(fhir.TooLarge, "a space holds keys to 1 KiB and values to 8 MiB")
+		}
+	}
+	return nil
+}
+
+// condition holds the write's condition against the state before the call.
+func (p *space) condition(w *store.Write) error {
+	if w.If == store.Always {
+		return nil
+	}
+	old, err := p.s.get(p.key(w.Key))
+	if err != nil {
+		return err
+	}
+	if w.If == store.IfAbsent && old == nil || w.If == store.IfEquals && old != nil && bytes.Equal(old, w.Old) {
+		return nil
+	}
+	return fhir.Errorf(fhir.Conflict, "the value was changed by another writer")
+}
+
+func (p *space) put(b *pebble.Batch, w *store.Write) error {
+	if w.Value == nil {
+		return b.Delete(p.key(w.Key), nil)
+	}
+	return b.Set(p.key(w.Key), w.Value, nil)
+}
+
+// write fills a batch under the spaces' lock and makes it durable. It runs on
+// a goroutine of its own, which a fatal error of Pebble may end (see health).
+func (s *Store) write(ctx context.Context, fill func(*pebble.Batch) error) error {
+	done := make(chan error, 1)
+	s.wg.Add(1)
+	go func() {
+		defer s.wg.Done()
+		var err error = fhir.Errorf(fhir.Busy, "the store could not write")
+		defer func() { done <- err }()
+		err = s.writeLocked(fill)
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fhir.Errorf(fhir.Busy, "the write did not finish in time; it may yet: %w", context.Cause(ctx))
+	}
+}
+
+func (s *Store) writeLocked(fill func(*pebble.Batch) error) error {
+	b := s.db.NewBatch()
+	if err := s.applyLocked(b, fill); err != nil || b.Empty() {
+		return err
+	}
+	if err := b.SyncWait(); err != nil {
+		s.health.Fail(err)
+		return s.health.Writable()
+	}
+	return b.Close()
+}
+
+func (s *Store) applyLocked(b *pebble.Batch, fill func(*pebble.Batch) error) error {
+	s.spaceMu.Lock()
+	defer s.spaceMu.Unlock()
+	if err := fill(b); err != nil || b.Empty() {
+		return err
+	}
+	if err := s.db.ApplyNoSyncWait(b, pebble.Sync); err != nil {
+		return ioError(err)
+	}
+	return nil
+}
