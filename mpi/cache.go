@@ -1,0 +1,109 @@
+package mpi
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// cache keeps the most recently added values; the oldest gives way. Safe for
+// concurrent use. What it holds is what the Space held when it was read or
+// written; every writer puts or drops what it changed.
+type cache[K comparable, V any] struct {
+	mu    sync.RWMutex
+	items map[K]V
+	ring  []K
+	next  int
+}
+
+func newCache[K comparable, V any](size int) *cache[K, V] {
+	return &cache[K, V]{items: make(map[K]V), ring: make([]K, 0, size)}
+}
+
+func (c *cache[K, V]) get(k K) (V, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	v, ok := c.items[k]
+	return v, ok
+}
+
+func (c *cache[K, V]) put(k K, v V) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, held := c.items[k]; !held {
+		if len(c.ring) < cap(c.ring) {
+			c.ring = append(c.ring, k)
+		} else {
+			delete(c.items, c.ring[c.next])
+			c.ring[c.next] = k
+			c.next = (c.next + 1) % len(c.ring)
+		}
+	}
+	c.items[k] = v
+}
+
+// drop forgets k, because its value may be stale.
+func (c *cache[K, V]) drop(k K) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.items, k)
+}
+
+// clock gives microseconds that never repeat within a process: the order of
+// journal entries and of person ids.
+type clock struct{ last atomic.Int64 }
+
+func (c *clock) micros(now time.Time) int64 {
+	for {
+		last := c.last.Load()
+		t := max(now.UnixMicro(), last+1)
+		if c.last.CompareAndSwap(last, t) {
+			return t
+		}
+	}
+}
+
+// stripes serialise feeds that could meet: two records that share a block key
+// share a stripe.
+type stripes [1024]sync.Mutex
+
+// lock takes the stripes of the hashes in ascending order, each once, and
+// gives the function that releases them.
+func (s *stripes) lock(hashes []uint64) (unlock func()) {
+	var want [len(s) / 64]uint64
+	for _, h := range hashes {
+		i := h % uint64(len(s))
+		want[i/64] |= 1 << (i % 64)
+	}
+	each := func(do func(*sync.Mutex)) {
+		for i := range s {
+			if want[i/64]&(1<<(i%64)) != 0 {
+				do(&s[i])
+			}
+		}
+	}
+	each((*sync.Mutex).Lock)
+	return func() { each((*sync.Mutex).Unlock) }
+}
+
+// counters are what the index counts of its own work since Open.
+type counters struct {
+	feeds, unchanged, retries, links, reviews, skipped, oversized atomic.Int64
+}
+
+// Stats tells what the index did since Open.
+type Stats struct {
+	Feeds     int64 `json:"feeds"`     // versions taken in
+	Unchanged int64 `json:"unchanged"` // of these, repeats
+	Retries   int64 `json:"retries"`   // after a concurrent change
+	Links     int64 `json:"links"`     // changes of a person's members
+	Reviews   int64 `json:"reviews"`   // tasks opened
+	Skipped   int64 `json:"skipped"`   // block lists passed over as too long
+	Oversized int64 `json:"oversized"` // components too large to divide anew
+}
+
+// Stats reads the counters.
+func (x *Index) Stats() Stats {
+	s := &x.stats
+	return Stats{s.feeds.Load(), s.unchanged.Load(), s.retries.Load(), s.links.Load(), s.reviews.Load(), s.skipped.Load(), s.oversized.Load()}
+}

@@ -1,0 +1,248 @@
+package mpi
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"hutong/fhir"
+	"hutong/fhir/store"
+	"hutong/mpi/link"
+)
+
+// change gathers one indivisible step of the index: what it would write, seen
+// over what the Space holds. Nothing happens until commit.
+type change struct {
+	x       *Index
+	subject *row                 // the record fed; nil for a human decision
+	edges   map[string]*edge     // of subject, as they will be
+	rows    map[string]*row      // that change
+	persons map[string]*person   // that change
+	says    map[string]*decision // human decisions that change, by pair; nil = withdrawn
+	prefer  map[string]string    // record -> person that it should return to (undo)
+	writes  map[string]store.Write
+	order   []string
+
+	at      time.Time
+	id      string // of the journal entry
+	actor   string
+	action  string
+	why     string
+	reasons []link.Reason
+	undoOf  string
+	task    string
+	about   []string // persons whose journal shows the entry though it leaves them as they are
+	score   float64
+
+	before, after []Membership
+	decided       []decided
+	refused       []link.Refusal
+}
+
+func newChange(x *Index, subject *row) *change {
+	at := x.now()
+	return &change{
+		x: x, subject: subject, at: at, id: x.nextID(at),
+		rows: map[string]*row{}, persons: map[string]*person{}, says: map[string]*decision{}, writes: map[string]store.Write{},
+	}
+}
+
+// nextID makes an id that sorts by time and does not repeat.
+func (x *Index) nextID(at time.Time) string {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], uint64(x.clock.micros(at)))
+	return fmt.Sprintf("%x%s", b, x.salt)
+}
+
+func (c *change) write(w store.Write) {
+	k := string(w.Key)
+	if _, held := c.writes[k]; !held {
+		c.order = append(c.order, k)
+	}
+	c.writes[k] = w
+}
+
+func (c *change) set(key string, v any) { c.write(put(key, v)) }
+func (c *change) remove(key string)     { c.write(store.Write{Key: []byte(key)}) }
+
+// row replaces a record's row and the postings that differ.
+func (c *change) row(old, next *row) {
+	c.rows[next.ID] = next
+	if old != nil {
+		for _, k := range old.keys {
+			if !slices.Contains(next.keys, k) {
+				c.write(store.Write{Key: blockKey(k, old.ID)})
+			}
+		}
+	}
+	for _, k := range next.keys {
+		if old == nil || !slices.Contains(old.keys, k) {
+			c.write(store.Write{Key: blockKey(k, next.ID), Value: []byte{1}})
+		}
+	}
+	if old != nil {
+		next.raw = old.raw
+	}
+}
+
+// getRow reads a row as it will be.
+func (c *change) getRow(ctx context.Context, id string) (*row, error) {
+	if r, ok := c.rows[id]; ok {
+		return r, nil
+	}
+	return c.x.row(ctx, id)
+}
+
+// setEdges replaces the certain edges of the subject.
+func (c *change) setEdges(ctx context.Context, verdicts map[string]link.Verdict) error {
+	c.edges = make(map[string]*edge)
+	for id, v := range verdicts {
+		if v.Kind == link.Link {
+			c.edges[id] = &edge{v.Score.Weight, v.Score.Probability, v.Reasons, c.x.model.Version}
+		}
+	}
+	stored, err := c.x.others(ctx, edgePrefix, c.subject.ID)
+	if err != nil {
+		return err
+	}
+	for id := range stored {
+		if c.edges[id] == nil {
+			c.remove(pair(edgePrefix, c.subject.ID, id))
+			c.remove(pair(edgePrefix, id, c.subject.ID))
+		}
+	}
+	for id, e := range c.edges {
+		w := put("", e).Value
+		if string(stored[id]) != string(w) {
+			c.write(store.Write{Key: []byte(pair(edgePrefix, c.subject.ID, id)), Value: w})
+			c.write(store.Write{Key: []byte(pair(edgePrefix, id, c.subject.ID)), Value: w})
+		}
+	}
+	return nil
+}
+
+// edgesOf reads the certain edges of a record as they will be.
+func (c *change) edgesOf(ctx context.Context, id string) (map[string]*edge, error) {
+	if c.subject != nil && id == c.subject.ID {
+		return c.edges, nil
+	}
+	stored, err := c.x.others(ctx, edgePrefix, id)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]*edge, len(stored)+1)
+	for other, raw := range stored {
+		e := &edge{}
+		if json.Unmarshal(raw, e) != nil {
+			return nil, corrupt("edge", id)
+		}
+		out[other] = e
+	}
+	if c.subject != nil {
+		delete(out, c.subject.ID)
+		if e := c.edges[id]; e != nil {
+			out[c.subject.ID] = e
+		}
+	}
+	return out, nil
+}
+
+// decisionsOf reads what humans said of a record, as it will be.
+func (c *change) decisionsOf(ctx context.Context, id string) (map[string]*decision, error) {
+	stored, err := c.x.others(ctx, decisionPrefix, id)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]*decision, len(stored))
+	for other, raw := range stored {
+		d := &decision{}
+		if json.Unmarshal(raw, d) != nil {
+			return nil, corrupt("decision", id)
+		}
+		out[other] = d
+	}
+	for p, d := range c.says {
+		a, b, _ := strings.Cut(p, sep)
+		switch id {
+		case a:
+			setOrDelete(out, b, d)
+		case b:
+			setOrDelete(out, a, d)
+		}
+	}
+	return out, nil
+}
+
+func setOrDelete(m map[string]*decision, k string, d *decision) {
+	if d == nil {
+		delete(m, k)
+	} else {
+		m[k] = d
+	}
+}
+
+// say records what a human says of two records; nil withdraws.
+func (c *change) say(a, b string, d *decision, before *decision) {
+	a, b = link.Order(a, b)
+	c.says[a+sep+b] = d
+	c.decided = append(c.decided, decided{A: a, B: b, Before: before, After: d})
+	for _, k := range []string{pair(decisionPrefix, a, b), pair(decisionPrefix, b, a)} {
+		if d == nil {
+			c.remove(k)
+		} else {
+			c.set(k, d)
+		}
+	}
+}
+
+// commit writes the journal entry and everything that follows from it, and
+// refreshes the caches. Conflict if others changed a row or person meanwhile.
+func (c *change) commit(ctx context.Context) error {
+	c.finishRows()
+	c.journal()
+	writes := make([]store.Write, 0, len(c.order))
+	for _, k := range c.order {
+		writes = append(writes, c.writes[k])
+	}
+	err := c.x.space.Apply(ctx, writes)
+	if err != nil {
+		// Whatever happened, what is cached may be stale.
+		for id := range c.rows {
+			c.x.rows.drop(id)
+		}
+		for id := range c.persons {
+			c.x.persons.drop(id)
+		}
+		if errors.Is(err, fhir.E(fhir.Conflict)) {
+			return fhir.E(fhir.Conflict)
+		}
+		return err
+	}
+	for id, r := range c.rows {
+		c.x.rows.put(id, r)
+	}
+	for id, p := range c.persons {
+		c.x.persons.put(id, p)
+	}
+	return nil
+}
+
+// finishRows turns changed rows and persons into writes that hold only if
+// nobody else changed them.
+func (c *change) finishRows() {
+	for id, r := range c.rows {
+		value := r.encode()
+		c.write(expect(store.Write{Key: []byte(rowPrefix + id), Value: value}, r.raw))
+		r.raw = value
+	}
+	for id, p := range c.persons {
+		w := put(personPrefix+id, p)
+		c.write(expect(w, p.raw))
+		p.raw = w.Value
+	}
+}

@@ -1,0 +1,137 @@
+// Package mpi is the master patient index: which of the hospitals' Patient
+// resources are the same person. A source Patient stays as its hospital posted
+// it; the index keeps person -> members beside it and every reader joins at
+// read time, so a link or unlink rewrites nothing clinical.
+package mpi
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"hutong/fhir"
+	"hutong/fhir/store"
+	"hutong/mpi/link"
+	"hutong/mpi/normal"
+	"hutong/mpi/score"
+)
+
+// Config is what an Index works with.
+type Config struct {
+	// Space holds everything durable: rows, links, queue and journal.
+	Space store.Space
+	// Read gives the current version of a source Patient, unrestricted;
+	// NotFound or Gone if there is none.
+	Read func(ctx context.Context, k fhir.Key) (fhir.Resource, error)
+	// Trust orders sources for the golden record: a higher number wins. nil
+	// trusts all custodians alike.
+	Trust func(custodian string) int
+	// Model weighs evidence; nil takes score.Default.
+	Model *score.Model
+	Log   zerolog.Logger
+	Now   func() time.Time // nil is time.Now
+}
+
+// Index is the master patient index. Safe for concurrent use.
+type Index struct {
+	space store.Space
+	read  func(context.Context, fhir.Key) (fhir.Resource, error)
+	trust func(string) int
+	model *score.Model
+	rules *link.Rules
+	log   zerolog.Logger
+	now   func() time.Time
+	clock clock
+	salt  string // of this process, in the ids that it makes
+	locks stripes
+	// gate is held shared by feeds and alone by human decisions, which touch
+	// any number of records.
+	gate    sync.RWMutex
+	rows    *cache[string, *row]
+	persons *cache[string, *person]
+	stats   counters
+}
+
+// Open makes an Index on cfg.Space. It reads nothing: the state is what the
+// Space says, so a restart costs nothing.
+func Open(ctx context.Context, cfg Config) (*Index, error) {
+	if cfg.Space == nil || cfg.Read == nil {
+		return nil, fhir.Errorf(fhir.Internal, "mpi: Space and Read are required")
+	}
+	x := &Index{space: cfg.Space, read: cfg.Read, trust: cfg.Trust, model: cfg.Model, log: cfg.Log, now: cfg.Now}
+	if x.now == nil {
+		x.now = time.Now
+	}
+	if x.trust == nil {
+		x.trust = func(string) int { return 0 }
+	}
+	if x.model == nil {
+		m, err := score.Default()
+		if err != nil {
+			return nil, err
+		}
+		x.model = m
+	}
+	x.rules = link.NewRules(x.model)
+	var salt [2]byte
+	_, _ = rand.Read(salt[:]) // never fails (crypto/rand)
+	x.salt = hex.EncodeToString(salt[:])
+	x.rows = newCache[string, *row](rowsCached)
+	x.persons = newCache[string, *person](personsCached)
+	return x, ctx.Err()
+}
+
+// Sizes of the read caches, in entries. A row is about 1 KiB decoded.
+const (
+	rowsCached    = 50_000
+	personsCached = 100_000
+)
+
+// Grade is a rung of http://hl7.org/fhir/ValueSet/match-grade.
+type Grade = score.Grade
+
+// Candidate is one person who may be the one asked for.
+type Candidate struct {
+	Person      fhir.Key   // Patient/<person id>
+	Best        fhir.Key   // the member that agrees best
+	Members     []fhir.Key // all members, sorted
+	Explanation Explanation
+}
+
+// Explanation tells why two records are, or are not, held for one person.
+type Explanation struct {
+	A           string            `json:"a,omitempty"` // Patient/..., "" for a query
+	B           string            `json:"b,omitempty"`
+	Probability float64           `json:"probability"` // 0..1 that they are one person
+	Weight      float64           `json:"weight"`      // sum of the field weights, log2
+	Grade       Grade             `json:"grade"`
+	Verdict     string            `json:"verdict"` // link, review, none, or never
+	Rules       []Phrase          `json:"rules"`   // the rules that decided, in words
+	Fields      []FieldComparison `json:"fields"`
+	Model       string            `json:"model"`
+	Same        bool              `json:"samePerson"` // linked at present
+}
+
+// Phrase is a coded sentence in both languages.
+type Phrase struct {
+	Code string     `json:"code"`
+	Text score.Text `json:"text"`
+}
+
+// FieldComparison is one field of an Explanation.
+type FieldComparison = score.FieldComparison
+
+// MatchOptions narrow a Match.
+type MatchOptions struct {
+	OnlyCertain bool // onlyCertainMatches
+	OnlySingle  bool // onlySingleMatch: several certain matches give none
+	Count       int  // at most; 0 is 20
+	Exclude     fhir.Key
+}
+
+// Record is the normalised demographics that matching works on.
+type Record = normal.Record

@@ -1,0 +1,212 @@
+package mpi
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"hutong/fhir"
+	"hutong/mpi/link"
+)
+
+// Entry is one line of the journal: what changed, who did it, why, and under
+// which model. Entries are never removed; an undo is an entry of its own.
+type Entry struct {
+	ID       string        `json:"id"` // sorts by time
+	At       time.Time     `json:"at"`
+	Actor    string        `json:"actor"` // login, or "system"
+	Action   string        `json:"action"`
+	Reason   string        `json:"reason"` // in a human's words
+	Reasons  []link.Reason `json:"rules"`
+	Model    string        `json:"model"`
+	Score    float64       `json:"probability,omitempty"`
+	Patients []string      `json:"patients"` // Patient/..., the records acted on
+	Before   []Membership  `json:"before"`
+	After    []Membership  `json:"after"`
+	Decided  []decided     `json:"decided,omitempty"`
+	Task     string        `json:"task,omitempty"`
+	UndoOf   string        `json:"undoOf"`
+	UndoneBy string        `json:"undoneBy"`
+	raw      []byte
+}
+
+// Membership is a person's members at one moment.
+type Membership struct {
+	Person  string   `json:"person"`
+	Members []string `json:"members"`
+}
+
+// decided is a human decision on a pair, before and after an entry.
+type decided struct {
+	A      string    `json:"a"`
+	B      string    `json:"b"`
+	Before *decision `json:"before,omitempty"`
+	After  *decision `json:"after,omitempty"`
+}
+
+// The actions of the journal.
+const (
+	actionFeed   = "" // replaced by what the feed turns out to do
+	ActionCreate = "create"
+	ActionLink   = "link"
+	ActionUnlink = "unlink"
+	ActionRetire = "retire"
+	ActionAccept = "decide-link"
+	ActionReject = "decide-reject"
+	ActionSplit  = "split"
+	ActionUndo   = "undo"
+)
+
+const systemActor = "system"
+
+// journal stages the entry of this change, if anybody's person changed or a
+// human decided something.
+func (c *change) journal() {
+	if len(c.before) == 0 && len(c.after) == 0 && len(c.decided) == 0 && c.task == "" {
+		return
+	}
+	e := &Entry{
+		ID: c.id, At: c.at.UTC(), Actor: c.actor, Action: c.action, Reason: c.why, Reasons: c.reasons,
+		Model: c.x.model.Version, Score: c.score, Before: c.before, After: c.after,
+		Decided: c.decided, Task: c.task, UndoOf: c.undoOf,
+	}
+	if e.Action == actionFeed {
+		c.describe(e)
+	}
+	if e.Patients == nil {
+		e.Patients = c.touched()
+	}
+	c.set(journalPrefix+e.ID, e)
+	for _, p := range append(e.persons(), c.about...) {
+		c.set(pair(journalOfPrefix, p, e.ID), true)
+	}
+	if len(c.before) > 0 && len(c.after) > 0 {
+		c.x.stats.links.Add(1)
+	}
+}
+
+// describe says what a feed turned out to do, and by which evidence.
+func (c *change) describe(e *Entry) {
+	id := c.subject.ID
+	e.Patients = []string{keyOf(id).String()}
+	switch {
+	case c.subject.head.Deleted:
+		e.Action = ActionRetire
+	case len(e.Before) == 0:
+		e.Action = ActionCreate
+	case parted(e.Before, e.After):
+		e.Action = ActionUnlink
+	default:
+		e.Action = ActionLink
+	}
+	for _, other := range sortedKeys(c.edges) {
+		edge := c.edges[other]
+		for _, r := range edge.Reasons {
+			if !slices.Contains(e.Reasons, r) {
+				e.Reasons = append(e.Reasons, r)
+			}
+		}
+		e.Score = max(e.Score, edge.Probability)
+	}
+}
+
+// parted reports whether two records of one person before are in two after.
+func parted(before, after []Membership) bool {
+	home := homes(after)
+	for _, m := range before {
+		for _, id := range m.Members {
+			if home[id] != home[m.Members[0]] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func homes(ms []Membership) map[string]string {
+	out := map[string]string{}
+	for _, m := range ms {
+		for _, id := range m.Members {
+			out[id] = m.Person
+		}
+	}
+	return out
+}
+
+// touched lists the records that decisions or memberships of the change name.
+func (c *change) touched() []string {
+	seen := map[string]bool{}
+	for _, d := range c.decided {
+		seen[keyOf(d.A).String()], seen[keyOf(d.B).String()] = true, true
+	}
+	return sortedKeys(seen)
+}
+
+func (e *Entry) persons() []string {
+	seen := map[string]bool{}
+	for _, m := range slices.Concat(e.Before, e.After) {
+		seen[strings.TrimPrefix(m.Person, "Patient/")] = true
+	}
+	return sortedKeys(seen)
+}
+
+func (x *Index) entry(ctx context.Context, id string) (*Entry, error) {
+	e := &Entry{}
+	raw, err := x.load(ctx, journalPrefix+id, e)
+	if err != nil {
+		return nil, err
+	}
+	if raw == nil {
+		return nil, fhir.Errorf(fhir.NotFound, "no such journal entry")
+	}
+	e.raw = raw
+	return e, nil
+}
+
+// Journal lists what happened to a person (k names it or a member), newest
+// first.
+func (x *Index) Journal(ctx context.Context, k fhir.Key) ([]*Entry, error) {
+	p, ok, err := x.PersonOf(ctx, k)
+	if err != nil || !ok {
+		return nil, err
+	}
+	ids, err := x.others(ctx, journalOfPrefix, p.ID)
+	if err != nil {
+		return nil, err
+	}
+	var out []*Entry
+	for _, id := range sortedKeys(ids) {
+		e, err := x.entry(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	slices.Reverse(out)
+	return out, nil
+}
+
+// Changes lists journal entries after the id given ("" from the first), oldest
+// first: what event publishers follow.
+func (x *Index) Changes(ctx context.Context, afterID string, limit int) ([]*Entry, error) {
+	from := []byte(journalPrefix + afterID)
+	if afterID != "" {
+		from = append(from, 0)
+	}
+	kvs, err := x.space.Scan(ctx, from, behind([]byte(journalPrefix)), limit)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*Entry, 0, len(kvs))
+	for _, kv := range kvs {
+		e := &Entry{raw: kv.Value}
+		if err := json.Unmarshal(kv.Value, e); err != nil {
+			return nil, fmt.Errorf("mpi: journal: %w", err)
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}

@@ -1,0 +1,123 @@
+package mpi
+
+import (
+	"context"
+	"slices"
+
+	"hutong/fhir"
+	"hutong/mpi/block"
+	"hutong/mpi/normal"
+)
+
+// Members gives all source Patients of the person that k names, sorted: k is a
+// source Patient or a person. A key of which nothing is known gives itself.
+func (x *Index) Members(ctx context.Context, k fhir.Key) ([]fhir.Key, error) {
+	p, err := x.personFor(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	if p == nil || len(p.Members) == 0 {
+		return []fhir.Key{k}, nil
+	}
+	return keysOf(p.Members), nil
+}
+
+// PersonOf gives the person of a source Patient, or the person into which a
+// person went. ok is false if nothing is known of k.
+func (x *Index) PersonOf(ctx context.Context, k fhir.Key) (fhir.Key, bool, error) {
+	p, err := x.personFor(ctx, k)
+	if err != nil || p == nil {
+		return fhir.Key{}, false, err
+	}
+	return keyOf(p.ID), true, nil
+}
+
+func (x *Index) personFor(ctx context.Context, k fhir.Key) (*person, error) {
+	if k.Type != "Patient" {
+		return nil, nil
+	}
+	if isPerson(k.ID) {
+		if p, err := x.person(ctx, k.ID); p != nil || err != nil {
+			return p, err
+		}
+	}
+	r, err := x.row(ctx, k.ID)
+	if err != nil || r == nil || r.head.Person == "" || r.head.Deleted {
+		return nil, err
+	}
+	return x.person(ctx, r.head.Person)
+}
+
+// Certain reports whether two records are held for one person at present.
+func (x *Index) Certain(ctx context.Context, a, b fhir.Key) (bool, error) {
+	if a == b {
+		return true, nil
+	}
+	p, err := x.personFor(ctx, a)
+	if err != nil || p == nil {
+		return false, err
+	}
+	q, err := x.personFor(ctx, b)
+	return err == nil && q != nil && p.ID == q.ID, err
+}
+
+// ByIdentifier resolves a card to the one person who holds it. Cards in force
+// count first; if there are none, ended ones do, since a person outlives their
+// cards. MultipleMatches if two persons hold it: the queue then asks a human.
+func (x *Index) ByIdentifier(ctx context.Context, system, value string) (fhir.Key, bool, error) {
+	if system == personSystem {
+		return x.PersonOf(ctx, keyOf(value))
+	}
+	value = normal.Lookup(system, value, x.now())
+	if value == "" {
+		return fhir.Key{}, false, nil
+	}
+	current, ended, err := x.holders(ctx, system+"|"+value)
+	if err != nil {
+		return fhir.Key{}, false, err
+	}
+	found := current
+	if len(found) == 0 {
+		found = ended
+	}
+	switch len(found) {
+	case 0:
+		return fhir.Key{}, false, nil
+	case 1:
+		return keyOf(found[0]), true, nil
+	}
+	return fhir.Key{}, false, fhir.Errorf(fhir.MultipleMatches, "the card is held by more than one person")
+}
+
+// holders lists the persons whose records carry an identifier.
+func (x *Index) holders(ctx context.Context, token string) (current, ended []string, err error) {
+	patients, _, err := x.posted(ctx, block.Identifier(token))
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, id := range patients {
+		r, err := x.row(ctx, id)
+		if err != nil {
+			return nil, nil, err
+		}
+		if r == nil || r.head.Deleted || r.head.Person == "" {
+			continue
+		}
+		i := slices.IndexFunc(r.rec.IDs, func(i normal.Identifier) bool { return i.Token() == token })
+		switch {
+		case i < 0: // another token with the same hash
+		case r.rec.IDs[i].Ended:
+			ended = addOnce(ended, r.head.Person)
+		default:
+			current = addOnce(current, r.head.Person)
+		}
+	}
+	return current, ended, nil
+}
+
+func addOnce(list []string, s string) []string {
+	if slices.Contains(list, s) {
+		return list
+	}
+	return append(list, s)
+}

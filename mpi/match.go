@@ -1,0 +1,108 @@
+package mpi
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"hutong/fhir"
+	"hutong/mpi/block"
+	"hutong/mpi/link"
+	"hutong/mpi/score"
+	"hutong/profiles"
+)
+
+const personSystem = profiles.PersonID
+
+// defaultCount is how many candidates a Match gives unless asked otherwise.
+const defaultCount = 20
+
+// Match finds the persons who may be the one that a Patient's JSON describes,
+// the likeliest first. A person is scored by the member that agrees best, and
+// is out if any member must be someone else.
+func (x *Index) Match(ctx context.Context, patientJSON []byte, o MatchOptions) ([]Candidate, error) {
+	p, err := readPatient(patientJSON)
+	if err != nil {
+		return nil, err
+	}
+	query := &row{rec: p.record("", x.now())}
+	keys := block.Keys(query.rec, x.now())
+	if len(keys) == 0 {
+		return nil, fhir.Errorf(fhir.Unprocessable, "too little is known to look for a person: give an identifier, or a name with a birth date, phone or address").At("Patient")
+	}
+	found, err := x.search(ctx, query, keys, o.Exclude)
+	if err != nil {
+		return nil, err
+	}
+	return narrow(found, o), nil
+}
+
+func (x *Index) search(ctx context.Context, query *row, keys []block.Key, exclude fhir.Key) ([]Candidate, error) {
+	ids, err := x.candidates(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	best := map[string]*Candidate{}
+	for _, id := range ids {
+		r, err := x.row(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if r == nil || r.head.Deleted || r.head.Person == "" || r.key() == exclude {
+			continue
+		}
+		v := x.rules.Decide(query.rec, r.rec, x.now())
+		c := best[r.head.Person]
+		if c == nil {
+			c = &Candidate{Person: keyOf(r.head.Person), Best: r.key(), Explanation: x.explain(query.rec, r.rec, v)}
+			best[r.head.Person] = c
+		} else if v.Kind == link.Never || c.Explanation.Verdict != link.Never.String() && outranks(v, c.Explanation) {
+			c.Best, c.Explanation = r.key(), x.explain(query.rec, r.rec, v)
+		}
+		c.Explanation.B = c.Best.String()
+	}
+	var out []Candidate
+	for _, id := range sortedKeys(best) {
+		c := best[id]
+		if c.Explanation.Grade == score.CertainlyNot {
+			continue
+		}
+		if c.Members, err = x.Members(ctx, c.Person); err != nil {
+			return nil, err
+		}
+		out = append(out, *c)
+	}
+	return out, nil
+}
+
+func outranks(v link.Verdict, e Explanation) bool {
+	return gradeRank(v.Score.Grade) > gradeRank(e.Grade) || v.Score.Grade == e.Grade && v.Score.Weight > e.Weight
+}
+
+func gradeRank(g Grade) int {
+	return slices.Index([]Grade{score.CertainlyNot, score.Possible, score.Probable, score.Certain}, g)
+}
+
+// narrow sorts candidates and applies the caller's options.
+func narrow(found []Candidate, o MatchOptions) []Candidate {
+	slices.SortFunc(found, func(a, b Candidate) int {
+		return cmp.Or(cmp.Compare(gradeRank(b.Explanation.Grade), gradeRank(a.Explanation.Grade)),
+			cmp.Compare(b.Explanation.Weight, a.Explanation.Weight), cmp.Compare(a.Person.ID, b.Person.ID))
+	})
+	certain := 0
+	for _, c := range found {
+		if c.Explanation.Grade == score.Certain {
+			certain++
+		}
+	}
+	if o.OnlyCertain || o.OnlySingle {
+		found = found[:certain]
+	}
+	if o.OnlySingle && certain != 1 {
+		return nil
+	}
+	if o.Count == 0 {
+		o.Count = defaultCount
+	}
+	return found[:min(len(found), o.Count)]
+}

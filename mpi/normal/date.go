@@ -1,0 +1,91 @@
+package normal
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Date is a birth date with the precision that was given: Month or Day is 0
+// where the sender knew no more. The zero Date is unknown.
+type Date struct{ Year, Month, Day int }
+
+// ParseDate reads a FHIR date (YYYY, YYYY-MM, YYYY-MM-DD) or eight digits. ok
+// is false for anything else; impossible days (31 February) keep year and
+// month, since the rest may be a typo.
+func ParseDate(s string) (d Date, ok bool) {
+	if len(s) == 8 && digits(s) {
+		s = s[:4] + "-" + s[4:6] + "-" + s[6:]
+	}
+	if len(s) > 10 && s[10] == 'T' {
+		s = s[:10]
+	}
+	switch len(s) {
+	case 4, 7, 10:
+	default:
+		return Date{}, false
+	}
+	for i := range len(s) {
+		if (i == 4 || i == 7) != (s[i] == '-') || i != 4 && i != 7 && (s[i] < '0' || s[i] > '9') {
+			return Date{}, false
+		}
+	}
+	d.Year, _ = strconv.Atoi(s[:4])
+	if len(s) >= 7 {
+		d.Month, _ = strconv.Atoi(s[5:7])
+	}
+	if len(s) == 10 {
+		d.Day, _ = strconv.Atoi(s[8:])
+	}
+	if d.Year == 0 {
+		return Date{}, false
+	}
+	return d, true
+}
+
+// IsZero reports whether nothing is known.
+func (d Date) IsZero() bool { return d == Date{} }
+
+// Full reports whether year, month and day are known.
+func (d Date) Full() bool { return d.Year != 0 && d.Month != 0 && d.Day != 0 }
+
+// Real reports whether d names a day of the calendar.
+func (d Date) Real() bool {
+	t := time.Date(d.Year, time.Month(d.Month), d.Day, 0, 0, 0, 0, time.UTC)
+	return d.Full() && t.Year() == d.Year && int(t.Month()) == d.Month && t.Day() == d.Day
+}
+
+// String is the FHIR date of d's precision.
+func (d Date) String() string {
+	switch {
+	case d.Year == 0:
+		return ""
+	case d.Month == 0:
+		return fmt.Sprintf("%04d", d.Year)
+	case d.Day == 0:
+		return fmt.Sprintf("%04d-%02d", d.Year, d.Month)
+	}
+	return fmt.Sprintf("%04d-%02d-%02d", d.Year, d.Month, d.Day)
+}
+
+// Swapped gives d with month and day exchanged, or the zero Date where that is
+// no date.
+func (d Date) Swapped() Date {
+	s := Date{d.Year, d.Day, d.Month}
+	if !s.Real() {
+		return Date{}
+	}
+	return s
+}
+
+// Defaulted reports 1 January: what systems write for "only the year is known".
+func (d Date) Defaulted() bool { return d.Month == 1 && d.Day == 1 }
+
+func digits(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,97 @@
+package normal
+
+import (
+	_ "embed"
+	"strings"
+	"sync"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// simplifiedData holds one pair a line: the traditional character, then the
+// simplified one. From OpenCC's TSCharacters.txt (Apache-2.0), first target.
+//
+//go:embed data/simplified.txt
+var simplifiedData string
+
+var simplified = sync.OnceValue(func() map[rune]rune {
+	m := make(map[rune]rune, 4096)
+	for line := range strings.Lines(simplifiedData) {
+		r := []rune(strings.TrimSpace(line))
+		if len(r) == 2 {
+			m[r[0]] = r[1]
+		}
+	}
+	return m
+})
+
+// IsHan reports whether r is a Chinese character, extension planes included.
+func IsHan(r rune) bool { return unicode.Is(unicode.Han, r) }
+
+// isDot reports the marks that separate the parts of a minority or foreign
+// name: U+00B7 and what keyboards produce in its place.
+func isDot(r rune) bool {
+	switch r {
+	case '·', '•', '・', '．', '.', '‧', '･', '∙', '⋅', '●':
+		return true
+	}
+	return false
+}
+
+// Fold gives the comparison form of text: NFKC, lower case, traditional to
+// simplified, no diacritics, no dots or apostrophes, other punctuation as one
+// space, and no spaces beside a han character. The result of Fold folds to itself.
+func Fold(s string) string {
+	if ascii(s) {
+		return squeeze(strings.ToLower(s))
+	}
+	table := simplified()
+	var b strings.Builder
+	b.Grow(len(s))
+	for _, r := range norm.NFKD.String(strings.ToLower(norm.NFKC.String(s))) {
+		if unicode.Is(unicode.Mn, r) {
+			continue
+		}
+		if t, ok := table[r]; ok {
+			r = t
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return squeeze(norm.NFC.String(b.String()))
+}
+
+func ascii(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// squeeze drops joining marks, turns other punctuation into single spaces and
+// takes the spaces beside han characters away.
+func squeeze(s string) string {
+	var b strings.Builder
+	b.Grow(len(s))
+	space, last := false, rune(0)
+	for _, r := range s {
+		switch {
+		case isDot(r) || r == '\'' || r == '’' || r == '`':
+			continue
+		case !unicode.IsLetter(r) && !unicode.IsDigit(r):
+			space = true
+			continue
+		}
+		if space && last != 0 && !IsHan(r) && !IsHan(last) {
+			b.WriteByte(' ')
+		}
+		space, last = false, r
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// runeLen counts characters, not bytes: rare characters are four bytes long.
+func runeLen(s string) int { return len([]rune(s)) }

@@ -1,0 +1,284 @@
+package mpi
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"hutong/fhir"
+	"hutong/fhir/store"
+	"hutong/mpi/block"
+	"hutong/mpi/link"
+	"hutong/mpi/normal"
+)
+
+// The space holds, under one-letter prefixes:
+//
+//	r/<patient>               row: what is known of a source Patient
+//	p/<person>                person: members, or the person it went into
+//	b<pass><hash8><patient>   block posting
+//	e/<patient>\0<patient>    certain edge, in both directions
+//	d/<patient>\0<patient>    human decision, in both directions
+//	j/<journal>               journal entry; jp/<person>\0<journal> finds it
+//	q/<task>                  task; qs/<status><order> and qp/<patient>\0<task> find it
+//
+// A change writes its journal entry and everything that follows from it in
+// one Apply, so there is no moment at which they disagree.
+const (
+	rowPrefix, personPrefix, edgePrefix, decisionPrefix = "r/", "p/", "e/", "d/"
+	journalPrefix, journalOfPrefix                      = "j/", "jp/"
+	taskPrefix, taskStatusPrefix, taskOfPrefix          = "q/", "qs/", "qp/"
+	blockPrefix                                         = 'b'
+	sep                                                 = "\x00"
+)
+
+// row is what the index keeps of one source Patient. Immutable once cached.
+type row struct {
+	ID   string
+	head rowHead
+	rec  *normal.Record
+	keys []block.Key
+	raw  []byte // as stored, for IfEquals
+}
+
+type rowHead struct {
+	Version   uint64       `json:"v"`
+	Person    string       `json:"p"`
+	Origin    string       `json:"o,omitempty"` // the first person it was given
+	Custodian string       `json:"c,omitempty"`
+	Inactive  bool         `json:"i,omitempty"`
+	Deleted   bool         `json:"d,omitempty"`
+	Updated   time.Time    `json:"u"` // lastUpdated of Version
+	Links     []sourceLink `json:"l,omitempty"`
+}
+
+// sourceLink is a Patient.link that the hospital itself states.
+type sourceLink struct {
+	Other string `json:"o"` // Patient id
+	Type  string `json:"t"` // replaced-by, replaces, refer, seealso
+}
+
+func (r *row) key() fhir.Key { return fhir.Key{Type: "Patient", ID: r.ID} }
+
+func (r *row) encode() []byte {
+	head, _ := json.Marshal(r.head) // strings, numbers and booleans always marshal
+	b := binary.AppendUvarint(nil, uint64(len(head)))
+	b = append(b, head...)
+	b = binary.AppendUvarint(b, uint64(len(r.keys)))
+	for _, k := range r.keys {
+		b = k.Append(b)
+	}
+	return r.rec.Append(b)
+}
+
+func decodeRow(id string, raw []byte) (*row, error) {
+	r := &row{ID: id, raw: raw}
+	head, rest, ok := counted(raw, 1)
+	if !ok || json.Unmarshal(head, &r.head) != nil {
+		return nil, corrupt("row", id)
+	}
+	keys, rest, ok := counted(rest, 9)
+	if !ok {
+		return nil, corrupt("row", id)
+	}
+	for ; len(keys) > 0; keys = keys[9:] {
+		r.keys = append(r.keys, block.Key{Pass: block.Pass(keys[0]), Hash: binary.BigEndian.Uint64(keys[1:9])})
+	}
+	rec, _, err := normal.DecodeRecord(rest)
+	if err != nil {
+		return nil, corrupt("row", id)
+	}
+	r.rec = rec
+	return r, nil
+}
+
+// counted splits off a run of n*size bytes led by its count n.
+func counted(b []byte, size int) (run, rest []byte, ok bool) {
+	n, w := binary.Uvarint(b)
+	if w <= 0 || n > uint64(len(b)-w)/uint64(size) {
+		return nil, nil, false
+	}
+	end := w + int(n)*size
+	return b[w:end], b[end:], true
+}
+
+func corrupt(what, id string) error {
+	return fhir.Errorf(fhir.Internal, "mpi: stored %s %s cannot be read", what, id)
+}
+
+// person is one golden identity. Immutable once cached.
+type person struct {
+	ID      string   `json:"id"`
+	Members []string `json:"m"`           // Patient ids, sorted
+	Into    string   `json:"x,omitempty"` // went into this person
+	raw     []byte
+}
+
+func (x *Index) row(ctx context.Context, id string) (*row, error) {
+	if r, ok := x.rows.get(id); ok {
+		return r, nil
+	}
+	raw, err := x.space.Get(ctx, []byte(rowPrefix+id))
+	if err != nil || raw == nil {
+		return nil, err
+	}
+	r, err := decodeRow(id, raw)
+	if err != nil {
+		return nil, err
+	}
+	x.rows.put(id, r)
+	return r, nil
+}
+
+// person reads a person, following those that it went into; nil if unknown.
+func (x *Index) person(ctx context.Context, id string) (*person, error) {
+	for range 64 {
+		p, err := x.personRow(ctx, id)
+		if err != nil || p == nil || p.Into == "" {
+			return p, err
+		}
+		id = p.Into
+	}
+	return nil, corrupt("person", id)
+}
+
+func (x *Index) personRow(ctx context.Context, id string) (*person, error) {
+	if p, ok := x.persons.get(id); ok {
+		return p, nil
+	}
+	p := &person{}
+	raw, err := x.load(ctx, personPrefix+id, p)
+	if err != nil || raw == nil {
+		return nil, err
+	}
+	p.raw = raw
+	x.persons.put(id, p)
+	return p, nil
+}
+
+// load reads a JSON value; raw is nil if there is none.
+func (x *Index) load(ctx context.Context, key string, into any) (raw []byte, err error) {
+	raw, err = x.space.Get(ctx, []byte(key))
+	if err != nil || raw == nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return nil, corrupt("value", key[:2])
+	}
+	return raw, nil
+}
+
+// put makes a JSON write.
+func put(key string, v any) store.Write {
+	value, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("mpi: %T does not marshal", v))
+	}
+	return store.Write{Key: []byte(key), Value: value}
+}
+
+// expect makes w hold only if the key still has the value that was read.
+func expect(w store.Write, old []byte) store.Write {
+	if old == nil {
+		w.If = store.IfAbsent
+	} else {
+		w.If, w.Old = store.IfEquals, old
+	}
+	return w
+}
+
+// edge is a certain link between two records, as stored.
+type edge struct {
+	Weight      float64       `json:"w"`
+	Probability float64       `json:"p"`
+	Reasons     []link.Reason `json:"r"`
+	Model       string        `json:"m"`
+}
+
+// decision is what a human said of two records; it outlives every edit.
+type decision struct {
+	Same    bool   `json:"same"`
+	Journal string `json:"j"`
+}
+
+func pair(prefix, a, b string) string { return prefix + a + sep + b }
+
+// others lists the second ids of a pair prefix with their values.
+func (x *Index) others(ctx context.Context, prefix, id string) (map[string][]byte, error) {
+	from := []byte(prefix + id + sep)
+	kvs, err := x.space.Scan(ctx, from, behind(from), 0)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string][]byte, len(kvs))
+	for _, kv := range kvs {
+		out[string(kv.Key[len(from):])] = kv.Value
+	}
+	return out, nil
+}
+
+// behind is the first key after all keys that begin with prefix.
+func behind(prefix []byte) []byte {
+	end := bytes.Clone(prefix)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i]++; end[i] != 0 {
+			return end[:i+1]
+		}
+	}
+	return nil
+}
+
+func blockKey(k block.Key, patient string) []byte {
+	return append(k.Append([]byte{blockPrefix}), patient...)
+}
+
+// posted lists the patients under a block key, at most the pass's cap; over
+// says that there are more.
+func (x *Index) posted(ctx context.Context, k block.Key) (ids []string, over bool, err error) {
+	from := blockKey(k, "")
+	kvs, err := x.space.Scan(ctx, from, behind(from), k.Pass.Cap()+1)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, kv := range kvs {
+		ids = append(ids, string(kv.Key[len(from):]))
+	}
+	return ids, len(kvs) > k.Pass.Cap(), nil
+}
+
+func keyOf(id string) fhir.Key { return fhir.Key{Type: "Patient", ID: id} }
+
+func keysOf(ids []string) []fhir.Key {
+	out := make([]fhir.Key, len(ids))
+	for i, id := range ids {
+		out[i] = keyOf(id)
+	}
+	return out
+}
+
+func refs(ids []string) []string {
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		out[i] = keyOf(id).String()
+	}
+	return out
+}
+
+// isPerson tells person ids from those of source Patients by their form.
+func isPerson(id string) bool { return strings.HasPrefix(id, personIDPrefix) }
+
+const personIDPrefix = "person-"
+
+func sortedKeys[V any](m map[string]V) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}

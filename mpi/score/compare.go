@@ -1,0 +1,232 @@
+package score
+
+import (
+	"strings"
+
+	"hutong/mpi/normal"
+)
+
+// Compare holds two records against each other, field by field. It is
+// symmetric: Compare(a, b) equals Compare(b, a).
+func Compare(a, b *normal.Record) Vector {
+	var v Vector
+	v[Family], v[Given] = names(a, b)
+	v[Birth] = births(a.Birth, b.Birth)
+	v[Sex] = sexes(a.Sex, b.Sex)
+	v[Citizen] = citizens(a, b)
+	v[Cards] = cards(a, b)
+	v[Phone] = phones(a.Phones, b.Phones)
+	v[Line], v[Place] = addresses(a.Addresses, b.Addresses)
+	return v
+}
+
+// names takes the best agreement of any two names of the records: people have
+// former names, aliases, and a spelling in pinyin.
+func names(a, b *normal.Record) (family, given Level) {
+	for i := range a.Names {
+		for j := range b.Names {
+			if !a.Names[i].Usable() || !b.Names[j].Usable() {
+				continue
+			}
+			f, g := namePair(&a.Names[i], &b.Names[j])
+			if better(f, g, family, given) {
+				family, given = f, g
+			}
+		}
+	}
+	return family, given
+}
+
+// rank orders pairs of levels, the best first; silence costs less than a
+// difference.
+func rank(l Level) int {
+	if l == Silent {
+		return int(NameClose)
+	}
+	return int(l) * int(l)
+}
+
+func namePair(a, b *normal.Name) (family, given Level) {
+	if a.Text == b.Text || strings.ReplaceAll(a.Text, " ", "") == strings.ReplaceAll(b.Text, " ", "") {
+		return whole(a, b, NameExact)
+	}
+	family, given = familyLevel(a, b), givenLevel(a, b)
+	if rank(family)+rank(given) > 2*rank(NameSwapped) && swapped(a, b) {
+		return NameSwapped, NameSwapped
+	}
+	return family, given
+}
+
+// whole gives both parts a level where the full names agree, however they are
+// divided.
+func whole(a, b *normal.Name, l Level) (family, given Level) {
+	if a.Given == "" && b.Given == "" {
+		return l, Silent
+	}
+	return l, l
+}
+
+func swapped(a, b *normal.Name) bool {
+	return (crossSound(a, b) || a.Family == b.Given && b.Family == a.Given) && a.Given != "" && b.Given != ""
+}
+
+func crossSound(a, b *normal.Name) bool {
+	return soundsLike(a.FamilySound, b.GivenSound) && soundsLike(b.FamilySound, a.GivenSound)
+}
+
+func soundsLike(family []string, given []normal.Reading) bool {
+	for _, f := range family {
+		for _, g := range given {
+			if f == g.Plain {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func familyLevel(a, b *normal.Name) Level {
+	switch {
+	case a.Family == "" || b.Family == "":
+		return Silent
+	case a.Family == b.Family:
+		return NameExact
+	}
+	for _, x := range a.FamilySound {
+		for _, y := range b.FamilySound {
+			if x == y {
+				return NameSound
+			}
+		}
+	}
+	return spelled(a.Family, b.Family, firstOf(a.FamilySound), firstOf(b.FamilySound))
+}
+
+func givenLevel(a, b *normal.Name) Level {
+	switch {
+	case a.Given == "" || b.Given == "":
+		return Silent
+	case a.Given == b.Given:
+		return NameExact
+	}
+	for _, x := range a.GivenSound {
+		for _, y := range b.GivenSound {
+			if x.Plain == y.Plain {
+				return NameSound
+			}
+		}
+	}
+	return spelled(a.Given, b.Given, plain(a), plain(b))
+}
+
+func firstOf(s []string) string {
+	if len(s) == 0 {
+		return ""
+	}
+	return s[0]
+}
+
+func plain(n *normal.Name) string {
+	if len(n.GivenSound) == 0 {
+		return ""
+	}
+	return n.GivenSound[0].Plain
+}
+
+// spelled compares two unequal name parts by their sounds and letters.
+func spelled(a, b, soundA, soundB string) Level {
+	ra, rb := []rune(a), []rune(b)
+	hanA, hanB := normal.IsHan(ra[0]), normal.IsHan(rb[0])
+	if (hanA || hanB) && soundA != "" && normal.FuzzySound(soundA) == normal.FuzzySound(soundB) {
+		return NameFuzzy
+	}
+	if hanA && hanB {
+		return hanLevel(ra, rb)
+	}
+	if hanA || hanB {
+		ra, rb = []rune(soundA), []rune(soundB)
+	}
+	return latinLevel(ra, rb)
+}
+
+// hanLevel: of two or more characters one may be mistyped; a single character
+// that differs is another name.
+func hanLevel(a, b []rune) Level {
+	if len(a) >= 2 && len(b) >= 2 && oneSlip(a, b) {
+		return NameTypo
+	}
+	for _, r := range a {
+		for _, s := range b {
+			if r == s && max(len(a), len(b)) >= 2 {
+				return NameClose
+			}
+		}
+	}
+	return NameDifferent
+}
+
+func latinLevel(a, b []rune) Level {
+	shorter := min(len(a), len(b))
+	switch {
+	case shorter == 0:
+		return Silent
+	case shorter == 1 && a[0] == b[0]:
+		return NameClose
+	case shorter >= 3 && oneSlip(a, b):
+		return NameTypo
+	case shorter >= 3 && jaroWinkler(a, b) >= 0.85:
+		return NameClose
+	}
+	return NameDifferent
+}
+
+func sexes(a, b normal.Sex) Level {
+	switch {
+	case a == normal.UnknownSex || b == normal.UnknownSex:
+		return Silent
+	case a == b:
+		return Same
+	}
+	return Different
+}
+
+func births(a, b normal.Date) Level {
+	switch {
+	case a.Year == 0 || b.Year == 0:
+		return Silent
+	case a == b && a.Full():
+		return BirthExact
+	case !a.Full() || !b.Full():
+		return partial(a, b)
+	case a.Year == b.Year && a.Month == b.Day && a.Day == b.Month:
+		return BirthSwapped
+	case oneSlip([]rune(a.String()), []rune(b.String())):
+		return BirthSlip
+	case a.Year == b.Year && (a.Defaulted() || b.Defaulted()):
+		return BirthPartial
+	case a.Year == b.Year:
+		return BirthYear
+	case a.Month == b.Month && a.Day == b.Day && abs(a.Year-b.Year) <= 10:
+		return BirthYear
+	}
+	return BirthDifferent
+}
+
+func partial(a, b normal.Date) Level {
+	if a.Year != b.Year || a.Month != b.Month && a.Month != 0 && b.Month != 0 {
+		return BirthDifferent
+	}
+	return BirthPartial
+}
+
+func abs(n int) int { return max(n, -n) }
+
+// better prefers the pair of levels that agrees more; equal sums are told
+// apart by the family name, so that the order of the records does not matter.
+func better(f, g, family, given Level) bool {
+	if family == Silent && given == Silent {
+		return true
+	}
+	now, best := rank(f)+rank(g), rank(family)+rank(given)
+	return now < best || now == best && f < family
+}

@@ -1,0 +1,201 @@
+package score
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"hutong/mpi/normal"
+)
+
+// Rates are a level's m and u: how often true pairs, and strangers, show it.
+type Rates struct{ M, U float64 }
+
+// Thresholds are probabilities from which a pair is called by a grade, and
+// from which a human is asked.
+type Thresholds struct {
+	Certain  float64 `json:"certain"`
+	Probable float64 `json:"probable"`
+	Possible float64 `json:"possible"`
+	Review   float64 `json:"review"`
+}
+
+// Model weighs vectors. Immutable after it is made; safe for concurrent use.
+type Model struct {
+	Version    string
+	Prior      float64 // share of true pairs among all pairs
+	Thresholds Thresholds
+	rates      [Fields][]Rates
+	weights    [Fields][]float64
+	Frequency  Frequency
+}
+
+// Frequency is the share of people who carry a name. A rare name in common is
+// stronger evidence than a common one.
+type Frequency struct {
+	Family      map[string]float64 `json:"family"`
+	Given       map[string]float64 `json:"given"`
+	OtherFamily float64            `json:"otherFamily"` // of a family name that is not listed; 0 leaves names alone
+	OtherGiven  float64            `json:"otherGiven"`
+}
+
+//go:embed data/hutong-zh-1.json
+var defaultModel []byte
+
+// Default is the built-in model for a Chinese region.
+func Default() (*Model, error) { return Load(defaultModel) }
+
+// Load reads a model from its JSON form.
+func Load(data []byte) (*Model, error) {
+	var doc struct {
+		Version    string                           `json:"version"`
+		Prior      float64                          `json:"prior"`
+		Thresholds Thresholds                       `json:"thresholds"`
+		Fields     map[string]map[string][2]float64 `json:"fields"`
+		Frequency  Frequency                        `json:"frequency"`
+	}
+	if err := json.Unmarshal(data, &doc); err != nil {
+		return nil, fmt.Errorf("score: model: %w", err)
+	}
+	m := &Model{Version: doc.Version, Prior: doc.Prior, Thresholds: doc.Thresholds, Frequency: doc.Frequency}
+	for f := Field(0); f < Fields; f++ {
+		m.rates[f] = make([]Rates, f.Levels())
+		for l := Level(1); int(l) < f.Levels(); l++ {
+			r, ok := doc.Fields[f.String()][f.LevelName(l)]
+			if !ok || r[0] <= 0 || r[1] <= 0 || r[0] > 1 || r[1] > 1 {
+				return nil, fmt.Errorf("score: model %s: %s.%s needs m and u in (0,1]", doc.Version, f, f.LevelName(l))
+			}
+			m.rates[f][l] = Rates{r[0], r[1]}
+		}
+	}
+	if !(m.Prior > 0 && m.Prior < 1) || m.Version == "" {
+		return nil, fmt.Errorf("score: model needs a version and a prior in (0,1)")
+	}
+	m.weigh()
+	return m, nil
+}
+
+func (m *Model) weigh() {
+	for f := range m.rates {
+		m.weights[f] = make([]float64, len(m.rates[f]))
+		for l := 1; l < len(m.rates[f]); l++ {
+			m.weights[f][l] = math.Log2(m.rates[f][l].M / m.rates[f][l].U)
+		}
+	}
+}
+
+// Rates gives m and u of a level.
+func (m *Model) Rates(f Field, l Level) Rates { return m.rates[f][l] }
+
+// Result is a pair as scored.
+type Result struct {
+	Vector      Vector
+	Weights     [Fields]float64 // log2(m/u), name frequency included
+	Frequency   [Fields]float64 // share of people with the shared name; 0 where not used
+	Weight      float64         // their sum
+	Probability float64
+	Grade       Grade
+}
+
+// Grade is a rung of http://hl7.org/fhir/ValueSet/match-grade.
+type Grade string
+
+// The grades.
+const (
+	Certain      Grade = "certain"
+	Probable     Grade = "probable"
+	Possible     Grade = "possible"
+	CertainlyNot Grade = "certainly-not"
+)
+
+// Score weighs the agreement of two records.
+func (m *Model) Score(a, b *normal.Record) Result {
+	r := Result{Vector: Compare(a, b)}
+	for f, l := range r.Vector {
+		r.Weights[f] = m.weights[f][l]
+	}
+	m.rareNames(a, b, &r)
+	m.dampen(&r)
+	for _, w := range r.Weights {
+		r.Weight += w
+	}
+	r.Probability = m.probability(r.Weight)
+	r.Grade = m.grade(r.Probability)
+	return r
+}
+
+func (m *Model) probability(weight float64) float64 {
+	return 1 / (1 + math.Exp2(-(weight + math.Log2(m.Prior/(1-m.Prior)))))
+}
+
+func (m *Model) grade(p float64) Grade {
+	switch {
+	case p >= m.Thresholds.Certain:
+		return Certain
+	case p >= m.Thresholds.Probable:
+		return Probable
+	case p >= m.Thresholds.Possible:
+		return Possible
+	}
+	return CertainlyNot
+}
+
+// rareNames replaces the average u of an exact name by the share of the name
+// itself.
+func (m *Model) rareNames(a, b *normal.Record, r *Result) {
+	if m.Frequency.OtherFamily == 0 {
+		return
+	}
+	name := shared(a, b)
+	if name == nil {
+		return
+	}
+	if r.Vector[Family] == NameExact && name.Family != "" {
+		m.byFrequency(r, Family, m.Frequency.Family, name.Family, m.Frequency.OtherFamily)
+	}
+	if r.Vector[Given] == NameExact && name.Given != "" {
+		m.byFrequency(r, Given, m.Frequency.Given, name.Given, m.Frequency.OtherGiven)
+	}
+}
+
+func (m *Model) byFrequency(r *Result, f Field, table map[string]float64, value string, other float64) {
+	share, ok := table[value]
+	if !ok {
+		share = other
+	}
+	r.Frequency[f] = share
+	r.Weights[f] = math.Log2(m.rates[f][NameExact].M / share)
+}
+
+// shared is a name of a whose family or given part b carries too.
+func shared(a, b *normal.Record) *normal.Name {
+	var part *normal.Name
+	for i := range a.Names {
+		for j := range b.Names {
+			x, y := &a.Names[i], &b.Names[j]
+			if !x.Usable() || !y.Usable() {
+				continue
+			}
+			if x.Text == y.Text || x.Family == y.Family && x.Given == y.Given {
+				return x
+			}
+			if part == nil && (x.Family == y.Family || x.Given == y.Given) {
+				part = x
+			}
+		}
+	}
+	return part
+}
+
+// dampen corrects for fields that are not independent: people of one household
+// share phone, line and place, so the three together count as the strongest
+// and half of the rest.
+func (m *Model) dampen(r *Result) {
+	best := max(r.Weights[Phone], r.Weights[Line], r.Weights[Place])
+	for _, f := range []Field{Phone, Line, Place} {
+		if r.Weights[f] > 0 && r.Weights[f] < best {
+			r.Weights[f] /= 2
+		}
+	}
+}

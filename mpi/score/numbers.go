@@ -1,0 +1,166 @@
+package score
+
+import "hutong/mpi/normal"
+
+// citizens compares the citizen ids of two records: equal beats all, two valid
+// ones that differ are different people.
+func citizens(a, b *normal.Record) Level {
+	best := Silent
+	for i := range a.IDs {
+		for j := range b.IDs {
+			x, y := &a.IDs[i], &b.IDs[j]
+			if x.Kind != normal.Citizen || y.Kind != normal.Citizen {
+				continue
+			}
+			if l := citizenPair(x, y); best == Silent || l < best {
+				best = l
+			}
+		}
+	}
+	return best
+}
+
+func citizenPair(x, y *normal.Identifier) Level {
+	switch {
+	case x.Value == y.Value && x.Valid:
+		return CitizenEqual
+	case x.Value == y.Value:
+		return CitizenInvalid
+	case x.Valid != y.Valid && oneSlip([]rune(x.Value), []rune(y.Value)):
+		return CitizenRepaired
+	}
+	return CitizenDifferent
+}
+
+// Equal lists the strong identifiers, other than citizen ids, that two records
+// share. Numbers that are one number under two systems (a health card that
+// repeats the citizen id) count once.
+func Equal(a, b *normal.Record) []normal.Identifier {
+	var out []normal.Identifier
+	seen := map[string]bool{a.CitizenID(): true, b.CitizenID(): true}
+	for i := range a.IDs {
+		for j := range b.IDs {
+			x, y := &a.IDs[i], &b.IDs[j]
+			if x.Kind.Strong() && x.Kind != normal.Citizen && x.Valid && *x == withEnd(*y, x.Ended) && !seen[x.Value] {
+				seen[x.Value] = true
+				out = append(out, *x)
+			}
+		}
+	}
+	return out
+}
+
+func withEnd(i normal.Identifier, ended bool) normal.Identifier {
+	i.Ended = ended
+	return i
+}
+
+func cards(a, b *normal.Record) Level {
+	switch n := len(Equal(a, b)); {
+	case n >= 2:
+		return CardsSeveral
+	case n == 1:
+		return CardsOne
+	}
+	best := Silent
+	for i := range a.IDs {
+		for j := range b.IDs {
+			if l := cardPair(&a.IDs[i], &b.IDs[j]); l != Silent && (best == Silent || l < best) {
+				best = l
+			}
+		}
+	}
+	return best
+}
+
+// cardPair compares two numbers of one system. An ended card says nothing
+// against: cards change, people do not. Hospitals' own numbers say nothing
+// against either, since a hospital may register a person twice.
+func cardPair(x, y *normal.Identifier) Level {
+	if !x.Kind.Strong() || x.Kind == normal.Citizen || x.Kind == normal.MRN || x.System != y.System || x.Value == y.Value || x.Ended || y.Ended {
+		return Silent
+	}
+	if len(x.Value) >= 6 && oneSlip([]rune(x.Value), []rune(y.Value)) {
+		return CardsSlip
+	}
+	return CardsDifferent
+}
+
+func phones(a, b []string) Level {
+	best := Silent
+	for _, x := range a {
+		for _, y := range b {
+			switch {
+			case x == y:
+				return Same
+			case len(x) >= 8 && oneSlip([]rune(x), []rune(y)):
+				best = Near
+			case best == Silent:
+				best = Different
+			}
+		}
+	}
+	return best
+}
+
+func addresses(a, b []normal.Address) (line, place Level) {
+	for i := range a {
+		for j := range b {
+			if l := lines(a[i].Line, b[j].Line); l != Silent && (line == Silent || l < line) {
+				line = l
+			}
+			if p := places(&a[i], &b[j]); p != Silent && (place == Silent || p < place) {
+				place = p
+			}
+		}
+	}
+	return line, place
+}
+
+func lines(a, b string) Level {
+	if a == "" || b == "" {
+		return Silent
+	}
+	if a == b {
+		return PlaceExact
+	}
+	ra, rb := []rune(a), []rune(b)
+	switch d := dice(ra, rb); {
+	case d >= 0.7 || oneSlip(ra, rb) || jaroWinkler(ra, rb) >= 0.92:
+		return PlaceClose
+	case d >= 0.4:
+		return PlaceRegion
+	}
+	return PlaceDifferent
+}
+
+func places(a, b *normal.Address) Level {
+	post := part(a.PostalCode, b.PostalCode)
+	district := part(a.District, b.District)
+	city := part(a.City, b.City)
+	state := part(a.State, b.State)
+	switch {
+	case post == Silent && district == Silent && city == Silent && state == Silent:
+		return Silent
+	case (post == PlaceExact || district == PlaceExact) && city != PlaceDifferent:
+		return PlaceExact
+	case post <= PlaceClose && post != Silent || district <= PlaceClose && district != Silent || city == PlaceExact && post != PlaceDifferent && district != PlaceDifferent:
+		return PlaceClose
+	case city != Silent && city <= PlaceClose || state == PlaceExact && city == Silent && district == Silent:
+		return PlaceRegion
+	}
+	return PlaceDifferent
+}
+
+func part(a, b string) Level {
+	switch {
+	case a == "" || b == "":
+		return Silent
+	case a == b:
+		return PlaceExact
+	}
+	if ra, rb := []rune(a), []rune(b); min(len(ra), len(rb)) >= 3 && (oneSlip(ra, rb) || jaroWinkler(ra, rb) >= 0.9) {
+		return PlaceClose
+	}
+	return PlaceDifferent
+}

@@ -1,0 +1,113 @@
+package score
+
+// jaroWinkler is the similarity of two texts, 0..1 (Winkler 1990): shared
+// characters near the same place, with a bonus for a common beginning.
+func jaroWinkler(a, b []rune) float64 {
+	j := jaro(a, b)
+	prefix := 0
+	for prefix < min(len(a), len(b), 4) && a[prefix] == b[prefix] {
+		prefix++
+	}
+	return j + float64(prefix)*0.1*(1-j)
+}
+
+func jaro(a, b []rune) float64 {
+	if len(a) == 0 || len(b) == 0 {
+		return 0
+	}
+	reach := max(0, max(len(a), len(b))/2-1)
+	var aHit, bHit [64]bool
+	if len(a) > 64 || len(b) > 64 {
+		a, b = a[:min(64, len(a))], b[:min(64, len(b))]
+	}
+	hits := 0
+	for i := range a {
+		for j := max(0, i-reach); j < min(len(b), i+reach+1); j++ {
+			if !bHit[j] && a[i] == b[j] {
+				aHit[i], bHit[j] = true, true
+				hits++
+				break
+			}
+		}
+	}
+	if hits == 0 {
+		return 0
+	}
+	m := float64(hits)
+	return (m/float64(len(a)) + m/float64(len(b)) + (m-float64(transposed(a, b, &aHit, &bHit))/2)/m) / 3
+}
+
+func transposed(a, b []rune, aHit, bHit *[64]bool) int {
+	n, j := 0, 0
+	for i := range a {
+		if !aHit[i] {
+			continue
+		}
+		for !bHit[j] {
+			j++
+		}
+		if a[i] != b[j] {
+			n++
+		}
+		j++
+	}
+	return n
+}
+
+// oneSlip reports whether a and b differ by one insertion, deletion,
+// replacement or exchange of neighbours. Equal texts are no slip.
+func oneSlip(a, b []rune) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	if len(b)-len(a) > 1 {
+		return false
+	}
+	i := 0
+	for i < len(a) && a[i] == b[i] {
+		i++
+	}
+	if len(a) != len(b) {
+		return equal(a[i:], b[i+1:])
+	}
+	switch {
+	case i == len(a):
+		return false
+	case equal(a[i+1:], b[i+1:]):
+		return true
+	}
+	return i+1 < len(a) && a[i] == b[i+1] && a[i+1] == b[i] && equal(a[i+2:], b[i+2:])
+}
+
+func equal(a, b []rune) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// dice is the overlap of the character pairs of two texts, 0..1: blind to the
+// order of words.
+func dice(a, b []rune) float64 {
+	if len(a) < 2 || len(b) < 2 {
+		return 0
+	}
+	seen := make(map[[2]rune]int, len(a))
+	for i := 1; i < len(a); i++ {
+		seen[[2]rune{a[i-1], a[i]}]++
+	}
+	shared := 0
+	for i := 1; i < len(b); i++ {
+		k := [2]rune{b[i-1], b[i]}
+		if seen[k] > 0 {
+			seen[k]--
+			shared++
+		}
+	}
+	return 2 * float64(shared) / float64(len(a)+len(b)-2)
+}
