@@ -1,9 +1,11 @@
 // Package rest binds the FHIR interactions to HTTP: one route table, one file
-// an interaction family, one map from errors to statuses.
+// an interaction family, one map from errors to statuses (fhir/interact/
+// outcome).
 package rest
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 	"github.com/rs/zerolog"
@@ -21,7 +23,7 @@ type Config struct {
 	// Operations are the extended operations that other rooms serve.
 	Operations []Operation
 	Log        zerolog.Logger
-	// MaxBody bounds a request body after decompression, in bytes; 0 = 64 MiB.
+	// MaxBody bounds a request body, compressed and not, in bytes; 0 = 32 MiB.
 	MaxBody int64
 }
 
@@ -39,7 +41,7 @@ const (
 // reads the id of an instance from c.Param("id"), takes the caller from
 // CallerOf, and answers errors by WriteError.
 type Operation struct {
-	Type    fhir.Type // "" with SystemLevel
+	Type    fhir.Type // "" with SystemLevel; "" with another level is every type
 	Name    string    // with its $: "$match"
 	Level   Level     // 0: TypeLevel, or SystemLevel if Type is ""
 	Reads   bool      // GET is allowed beside POST (affectsState = false)
@@ -49,7 +51,17 @@ type Operation struct {
 }
 
 // Server is the binding.
-type Server struct{ cfg Config }
+type Server struct {
+	cfg        Config
+	operations map[address]Operation
+}
+
+// address is where an operation is invoked.
+type address struct {
+	t     fhir.Type
+	name  string
+	level Level
+}
 
 // New checks the configuration.
 func New(cfg Config) (*Server, error) {
@@ -57,23 +69,42 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.New("rest: Service and Caller are required")
 	}
 	if cfg.MaxBody == 0 {
-		cfg.MaxBody = 64 << 20
+		cfg.MaxBody = 32 << 20
 	}
-	return &Server{cfg: cfg}, nil
+	s := &Server{cfg: cfg, operations: map[address]Operation{}}
+	for _, o := range cfg.Operations {
+		if !strings.HasPrefix(o.Name, "$") || o.Handler == nil {
+			return nil, errors.New("rest: an operation needs a $name and a handler")
+		}
+		if o.Level == 0 && o.Type == "" {
+			o.Level = SystemLevel
+		} else if o.Level == 0 {
+			o.Level = TypeLevel
+		}
+		for _, level := range []Level{SystemLevel, TypeLevel, InstanceLevel} {
+			if o.Level&level != 0 {
+				s.operations[address{o.Type, o.Name, level}] = o
+			}
+		}
+	}
+	return s, nil
 }
-
-// Mount puts every route of the FHIR base on g, whose path is the base:
-// usually "/fhir".
-func (s *Server) Mount(g *gin.RouterGroup) {}
 
 // CallerOf gives the caller of a request that an operation serves.
 func CallerOf(c *gin.Context) interact.Caller {
-	caller, _ := c.MustGet(callerKey).(interact.Caller)
+	v, _ := c.Get(callerKey)
+	caller, _ := v.(interact.Caller)
 	return caller
 }
 
 const callerKey = "hutong.caller"
 
-// WriteError answers err as an OperationOutcome with the status of its kind.
-// Every JSON interface of the exchange answers errors by it.
-func WriteError(c *gin.Context, err error) {}
+// operation finds what is registered for a type and level; one for every type
+// stands in where there is none for t.
+func (s *Server) operation(t fhir.Type, name string, level Level) (Operation, bool) {
+	if o, ok := s.operations[address{t, name, level}]; ok {
+		return o, true
+	}
+	o, ok := s.operations[address{"", name, level}]
+	return o, ok
+}
