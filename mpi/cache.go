@@ -7,30 +7,34 @@ import (
 )
 
 // cache keeps the most recently added values; the oldest gives way. Safe for
-// concurrent use. What it holds is what the Space held when it was read or
-// written; every writer puts or drops what it changed.
-type cache[K comparable, V any] struct {
+// concurrent use. Values carry revisions: a slow reader or writer never
+// replaces a newer value by the older one that it holds.
+type cache[V interface{ revision() uint64 }] struct {
 	mu    sync.RWMutex
-	items map[K]V
-	ring  []K
+	items map[string]V
+	ring  []string
 	next  int
 }
 
-func newCache[K comparable, V any](size int) *cache[K, V] {
-	return &cache[K, V]{items: make(map[K]V), ring: make([]K, 0, size)}
+func newCache[V interface{ revision() uint64 }](size int) *cache[V] {
+	return &cache[V]{items: make(map[string]V), ring: make([]string, 0, size)}
 }
 
-func (c *cache[K, V]) get(k K) (V, bool) {
+func (c *cache[V]) get(k string) (V, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	v, ok := c.items[k]
 	return v, ok
 }
 
-func (c *cache[K, V]) put(k K, v V) {
+func (c *cache[V]) put(k string, v V) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, held := c.items[k]; !held {
+	was, held := c.items[k]
+	if held && was.revision() > v.revision() {
+		return
+	}
+	if !held {
 		if len(c.ring) < cap(c.ring) {
 			c.ring = append(c.ring, k)
 		} else {
@@ -42,8 +46,8 @@ func (c *cache[K, V]) put(k K, v V) {
 	c.items[k] = v
 }
 
-// drop forgets k, because its value may be stale.
-func (c *cache[K, V]) drop(k K) {
+// drop forgets k: what the Space holds is in doubt.
+func (c *cache[V]) drop(k string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.items, k)

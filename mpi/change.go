@@ -1,6 +1,7 @@
 package mpi
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -86,7 +87,7 @@ func (c *change) row(old, next *row) {
 		}
 	}
 	if old != nil {
-		next.raw = old.raw
+		next.raw, next.head.Rev = old.raw, old.head.Rev
 	}
 }
 
@@ -209,18 +210,11 @@ func (c *change) commit(ctx context.Context) error {
 	for _, k := range c.order {
 		writes = append(writes, c.writes[k])
 	}
-	err := c.x.space.Apply(ctx, writes)
-	if err != nil {
-		// Whatever happened, what is cached may be stale.
-		for id := range c.rows {
-			c.x.rows.drop(id)
-		}
-		for id := range c.persons {
-			c.x.persons.drop(id)
-		}
+	if err := c.x.space.Apply(ctx, writes); err != nil {
 		if errors.Is(err, fhir.E(fhir.Conflict)) {
-			return fhir.E(fhir.Conflict)
+			return cmp.Or(c.refresh(ctx), fhir.E(fhir.Conflict))
 		}
+		c.forget()
 		return err
 	}
 	for id, r := range c.rows {
@@ -232,15 +226,42 @@ func (c *change) commit(ctx context.Context) error {
 	return nil
 }
 
+// refresh reads what others changed meanwhile.
+func (c *change) refresh(ctx context.Context) error {
+	for id := range c.rows {
+		if _, err := c.x.readRow(ctx, id); err != nil {
+			return err
+		}
+	}
+	for id := range c.persons {
+		if _, err := c.x.readPerson(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forget drops what may or may not have been written.
+func (c *change) forget() {
+	for id := range c.rows {
+		c.x.rows.drop(id)
+	}
+	for id := range c.persons {
+		c.x.persons.drop(id)
+	}
+}
+
 // finishRows turns changed rows and persons into writes that hold only if
 // nobody else changed them.
 func (c *change) finishRows() {
 	for id, r := range c.rows {
+		r.head.Rev++
 		value := r.encode()
 		c.write(expect(store.Write{Key: []byte(rowPrefix + id), Value: value}, r.raw))
 		r.raw = value
 	}
 	for id, p := range c.persons {
+		p.Rev++
 		w := put(personPrefix+id, p)
 		c.write(expect(w, p.raw))
 		p.raw = w.Value

@@ -51,8 +51,8 @@ type Index struct {
 	// gate is held shared by feeds and alone by human decisions, which touch
 	// any number of records.
 	gate    sync.RWMutex
-	rows    *cache[string, *row]
-	persons *cache[string, *person]
+	rows    *cache[*row]
+	persons *cache[*person]
 	stats   counters
 }
 
@@ -80,8 +80,8 @@ func Open(ctx context.Context, cfg Config) (*Index, error) {
 	var salt [2]byte
 	_, _ = rand.Read(salt[:]) // never fails (crypto/rand)
 	x.salt = hex.EncodeToString(salt[:])
-	x.rows = newCache[string, *row](rowsCached)
-	x.persons = newCache[string, *person](personsCached)
+	x.rows = newCache[*row](rowsCached)
+	x.persons = newCache[*person](personsCached)
 	return x, ctx.Err()
 }
 

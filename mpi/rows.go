@@ -47,7 +47,8 @@ type row struct {
 }
 
 type rowHead struct {
-	Version   uint64       `json:"v"`
+	Rev       uint64       `json:"n"` // grows with every write of the row
+	Version   uint64       `json:"v"` // of the source Patient
 	Person    string       `json:"p"`
 	Origin    string       `json:"o,omitempty"` // the first person it was given
 	Custodian string       `json:"c,omitempty"`
@@ -62,6 +63,9 @@ type sourceLink struct {
 	Other string `json:"o"` // Patient id
 	Type  string `json:"t"` // replaced-by, replaces, refer, seealso
 }
+
+func (r *row) revision() uint64    { return r.head.Rev }
+func (p *person) revision() uint64 { return p.Rev }
 
 func (r *row) key() fhir.Key { return fhir.Key{Type: "Patient", ID: r.ID} }
 
@@ -114,6 +118,7 @@ func corrupt(what, id string) error {
 // person is one golden identity. Immutable once cached.
 type person struct {
 	ID      string   `json:"id"`
+	Rev     uint64   `json:"n"`           // grows with every write
 	Members []string `json:"m"`           // Patient ids, sorted
 	Into    string   `json:"x,omitempty"` // went into this person
 	raw     []byte
@@ -123,6 +128,11 @@ func (x *Index) row(ctx context.Context, id string) (*row, error) {
 	if r, ok := x.rows.get(id); ok {
 		return r, nil
 	}
+	return x.readRow(ctx, id)
+}
+
+// readRow reads a row past the cache.
+func (x *Index) readRow(ctx context.Context, id string) (*row, error) {
 	raw, err := x.space.Get(ctx, []byte(rowPrefix+id))
 	if err != nil || raw == nil {
 		return nil, err
@@ -151,6 +161,11 @@ func (x *Index) personRow(ctx context.Context, id string) (*person, error) {
 	if p, ok := x.persons.get(id); ok {
 		return p, nil
 	}
+	return x.readPerson(ctx, id)
+}
+
+// readPerson reads a person past the cache.
+func (x *Index) readPerson(ctx context.Context, id string) (*person, error) {
 	p := &person{}
 	raw, err := x.load(ctx, personPrefix+id, p)
 	if err != nil || raw == nil {

@@ -229,12 +229,12 @@ func (c *change) stage(ctx context.Context, comp *component, groups [][]string, 
 			home[id] = ids[i]
 		}
 		if old := olds[ids[i]]; !slices.Equal(old.Members, g) || old.Into != "" {
-			c.member(old, &person{ID: ids[i], Members: g, raw: old.raw})
+			c.member(old, &person{ID: ids[i], Members: g, Rev: old.Rev, raw: old.raw})
 		}
 	}
 	for id, p := range olds {
 		if !slices.Contains(ids, id) && len(p.Members) > 0 {
-			c.member(p, &person{ID: id, Into: heir(p, home), raw: p.raw})
+			c.member(p, &person{ID: id, Into: heir(p, home), Rev: p.Rev, raw: p.raw})
 		}
 	}
 	c.rehome(comp, home)
