@@ -1,0 +1,217 @@
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"hutong/fhir"
+	"hutong/fhir/search"
+	"hutong/fhir/store"
+)
+
+// Fault is a place where a chain is not what it was.
+type Fault struct {
+	Chain  string
+	Seq    uint64 // the first record that is broken or missing
+	Reason string
+}
+
+func (f Fault) String() string {
+	return fmt.Sprintf("%s: %s", recordKey(f.Chain, f.Seq), f.Reason)
+}
+
+// Summary tells of one verified chain.
+type Summary struct {
+	Chain   string
+	Records uint64 // verified
+	Hash    string // of the last verified record
+	// Unanswered are records behind the head: a crash came between them and
+	// the head, so that nobody was answered on their account. The node adopts
+	// them at its next start.
+	Unanswered uint64
+	Whole      bool
+}
+
+// verifyBatch is how many records are read at once.
+const verifyBatch = 500
+
+// Verify proves every chain whole: each record is there, once, unchanged, in
+// order, and the last one is the one that the durable head names. report hears
+// the first fault of each chain. The error is of reading the store, not of a
+// chain.
+func Verify(ctx context.Context, s store.Store, report func(Fault)) ([]Summary, error) {
+	heads, err := s.Space(spaceName).Scan(ctx, []byte(headPrefix), []byte("head0"), 0)
+	if err != nil {
+		return nil, err
+	}
+	snap, err := s.Snapshot(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer snap.Close()
+	var all []Summary
+	for _, kv := range heads {
+		v := verifier{chain: strings.TrimPrefix(string(kv.Key), headPrefix), snap: snap}
+		if json.Unmarshal(kv.Value, &v.head) != nil {
+			report(Fault{v.chain, 0, "the head record cannot be read"})
+			all = append(all, Summary{Chain: v.chain})
+			continue
+		}
+		sum, fault, err := v.run(ctx)
+		if err != nil {
+			return all, err
+		}
+		if fault != nil {
+			report(*fault)
+		}
+		all = append(all, sum)
+	}
+	return headless(ctx, snap, all, report)
+}
+
+// headless looks for records of chains that have lost their head.
+func headless(ctx context.Context, snap store.Snapshot, all []Summary, report func(Fault)) ([]Summary, error) {
+	known := map[string]bool{}
+	for _, s := range all {
+		known[s.Chain] = true
+	}
+	q := search.Query{Type: "AuditEvent", Count: 1000, Restriction: search.Unrestricted()}
+	for {
+		page, err := snap.Search(ctx, &q)
+		if err != nil {
+			return all, err
+		}
+		for i := range page.Matches {
+			chain, _, ok := parseRecord(page.Matches[i].ID)
+			if ok && !known[chain] {
+				known[chain] = true
+				report(Fault{chain, 1, "the chain has no head record"})
+				all = append(all, Summary{Chain: chain})
+			}
+		}
+		if page.Next == nil {
+			return all, nil
+		}
+		q.After = page.Next
+	}
+}
+
+// verifier walks one chain.
+type verifier struct {
+	chain string
+	head  Head
+	snap  store.Snapshot
+	end   Head // last record read
+	prior Head // the one before
+}
+
+func (v *verifier) run(ctx context.Context) (Summary, *Fault, error) {
+	for v.end.Seq < v.head.Seq {
+		n := min(verifyBatch, v.head.Seq-v.end.Seq)
+		records, fault, err := v.read(ctx, n)
+		if err != nil {
+			return Summary{}, nil, err
+		}
+		for i := range records {
+			if f := v.step(ctx, &records[i]); f != nil {
+				return v.summary(0, false), f, nil
+			}
+		}
+		if fault != nil {
+			return v.summary(0, false), fault, nil
+		}
+	}
+	if v.end != v.head {
+		return v.summary(0, false), &Fault{v.chain, v.head.Seq, "its content is not what the head record names"}, nil
+	}
+	return v.tail(ctx)
+}
+
+func (v *verifier) summary(unanswered uint64, whole bool) Summary {
+	return Summary{Chain: v.chain, Records: v.end.Seq, Hash: v.end.Hash, Unanswered: unanswered, Whole: whole}
+}
+
+// read gets the next n records, or those before the first that is missing or
+// cannot be read.
+func (v *verifier) read(ctx context.Context, n uint64) ([]fhir.Resource, *Fault, error) {
+	keys := make([]fhir.Key, n)
+	for i := range keys {
+		keys[i] = recordKey(v.chain, v.end.Seq+1+uint64(i))
+	}
+	records, err := v.snap.GetMany(ctx, keys)
+	if err == nil && len(records) == len(keys) {
+		return records, nil, nil
+	}
+	if ctx.Err() != nil {
+		return nil, nil, ctx.Err()
+	}
+	records = records[:0:0]
+	for i, k := range keys { // one by one, to find which
+		r, err := v.snap.Get(ctx, k)
+		if err != nil {
+			return records, &Fault{v.chain, v.end.Seq + 1 + uint64(i), missing(err)}, ctx.Err()
+		}
+		records = append(records, r)
+	}
+	return records, nil, nil
+}
+
+func missing(err error) string {
+	switch {
+	case errors.Is(err, fhir.E(fhir.NotFound)):
+		return "it is missing"
+	case errors.Is(err, fhir.E(fhir.Gone)):
+		return "it was deleted"
+	}
+	return "it cannot be read: " + err.Error()
+}
+
+// step holds the next record to the one before. When the two do not fit, the
+// one that its own successor vouches for is taken as whole.
+func (v *verifier) step(ctx context.Context, r *fhir.Resource) *Fault {
+	here := Head{v.end.Seq + 1, hashOf(r.Body)}
+	if r.VersionID != 1 {
+		return &Fault{v.chain, here.Seq, fmt.Sprintf("it was changed: this is version %d", r.VersionID)}
+	}
+	if previousOf(r.Body) != linkTo(v.end) {
+		if v.end.Seq > 0 && v.vouched(ctx, here) {
+			broken := v.end.Seq
+			v.end = v.prior
+			return &Fault{v.chain, broken, "its content is not what the record after it names"}
+		}
+		return &Fault{v.chain, here.Seq, "it does not follow the record before it"}
+	}
+	v.prior, v.end = v.end, here
+	return nil
+}
+
+// vouched reports whether the successor of a record, or the head, names its
+// hash.
+func (v *verifier) vouched(ctx context.Context, h Head) bool {
+	if h.Seq == v.head.Seq {
+		return h.Hash == v.head.Hash
+	}
+	next, err := v.snap.Get(ctx, recordKey(v.chain, h.Seq+1))
+	return err == nil && previousOf(next.Body) == h.Hash
+}
+
+// tail looks behind the head.
+func (v *verifier) tail(ctx context.Context) (Summary, *Fault, error) {
+	var unanswered uint64
+	for {
+		r, err := v.snap.Get(ctx, recordKey(v.chain, v.end.Seq+1))
+		if errors.Is(err, fhir.E(fhir.NotFound)) {
+			return v.summary(unanswered, true), nil, nil
+		}
+		if err != nil {
+			return v.summary(unanswered, false), &Fault{v.chain, v.end.Seq + 1, missing(err)}, ctx.Err()
+		}
+		if f := v.step(ctx, &r); f != nil {
+			return v.summary(unanswered, false), f, nil
+		}
+		unanswered++
+	}
+}

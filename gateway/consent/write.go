@@ -1,0 +1,148 @@
+package consent
+
+import (
+	"context"
+	"slices"
+
+	"hutong/fhir"
+	"hutong/fhir/interact"
+	"hutong/gateway/principal"
+)
+
+// MayWrite implements interact.Caller. Nobody writes AuditEvents, nor touches
+// a broken glass; scopes hold; a resident writes consents only.
+func (c *Caller) MayWrite(_ context.Context, op interact.Op, key fhir.Key, existing *fhir.Facts) error {
+	if key.Type == "AuditEvent" {
+		return fhir.Errorf(fhir.Forbidden, "the audit trail is written by the exchange alone")
+	}
+	if existing != nil && isGlass(existing) {
+		return fhir.Errorf(fhir.Forbidden, "a broken glass stays on record")
+	}
+	switch c.role {
+	case principal.HIS, principal.Clinician, principal.Emergency:
+	case principal.Resident:
+		if key.Type != "Consent" {
+			return fhir.Errorf(fhir.Forbidden, "residents may write consents only")
+		}
+	default:
+		return fhir.Errorf(fhir.Forbidden, "role %s writes no resources", c.role)
+	}
+	return c.scoped(interact.Op{Interaction: op.Interaction, Type: key.Type})
+}
+
+func isGlass(f *fhir.Facts) bool {
+	return slices.Contains(f.Categories, fhir.Coding{System: GlassSystem, Code: GlassCode})
+}
+
+// Inspect implements interact.Inspector: what is about to be stored must be
+// the caller's to say.
+func (c *Caller) Inspect(ctx context.Context, _ interact.Op, key fhir.Key, body fhir.Body, facts *fhir.Facts) error {
+	if key.Type == "Consent" && isGlass(facts) {
+		return fhir.Errorf(fhir.Forbidden, "the glass is broken by POST /api/breakglass").At("Consent.category")
+	}
+	switch c.role {
+	case principal.Resident:
+		return c.inspectConsent(ctx, body, facts)
+	case principal.Clinician, principal.Emergency:
+		return c.inspectClinical(ctx, facts)
+	}
+	return nil
+}
+
+// inspectClinical lets clinicians write about patients whom they treat.
+func (c *Caller) inspectClinical(ctx context.Context, facts *fhir.Facts) error {
+	for _, k := range facts.Patients {
+		members, err := c.policy.cfg.Persons.Members(ctx, k)
+		if err != nil {
+			return err
+		}
+		treats, err := c.policy.treats(ctx, c.who.Organization, members)
+		if err != nil {
+			return err
+		}
+		if !treats {
+			return noRelationship()
+		}
+	}
+	return nil
+}
+
+// inspectConsent holds a resident's consent to the two shapes that decisions
+// understand whole, about the resident's own record.
+func (c *Caller) inspectConsent(ctx context.Context, body fhir.Body, facts *fhir.Facts) error {
+	mine, err := c.policy.recordsOf(ctx, c.who)
+	if err != nil {
+		return err
+	}
+	d, err := parseDocument(body.Raw)
+	if err != nil {
+		return err
+	}
+	patient, ok := d.Patient.key(c.policy.cfg.Base)
+	if !ok || !slices.Contains(mine, patient) || slices.ContainsFunc(facts.Patients, func(k fhir.Key) bool { return !slices.Contains(mine, k) }) {
+		return fhir.Errorf(fhir.Forbidden, "a resident's consent is about their own record").At("Consent.patient")
+	}
+	return d.residentShape(c.policy.cfg.Base, c.policy.clock())
+}
+
+// residentShape accepts a denial of one source (CST) or one recipient (IRCP),
+// and a permission with an end for one recipient to see listed resources.
+func (d *document) residentShape(base string, c clock) error {
+	v := d.Provision
+	switch {
+	case d.Status != "active" && d.Status != "inactive":
+		return shapeError("Consent.status", "is active, or inactive to withdraw")
+	case !d.Scope.has(ScopeSystem, "patient-privacy"):
+		return shapeError("Consent.scope", "is patient-privacy")
+	case len(d.Modifier) > 0:
+		return shapeError("Consent.modifierExtension", "is not understood")
+	case v == nil || len(v.Provision) > 0:
+		return shapeError("Consent.provision", "is one provision without nested ones")
+	case len(v.Actor) != 1:
+		return shapeError("Consent.provision.actor", "names one actor")
+	case len(v.Action)+len(v.Label)+len(v.Class)+len(v.Code) > 0 || v.DataTime != nil:
+		return shapeError("Consent.provision", "has no conditions beside actor, period, purpose and data")
+	}
+	if _, ok := c.holds(v.Period); !ok {
+		return shapeError("Consent.provision.period", "is a pair of dates")
+	}
+	if err := v.checkActor(base); err != nil {
+		return err
+	}
+	return v.checkKind(base)
+}
+
+func (v *provision) checkActor(base string) error {
+	k, ok := v.Actor[0].Reference.key(base)
+	role := v.Actor[0].Role.code(ParticipationSystem)
+	switch {
+	case role == "CST" && ok && k.Type == "Organization" && v.Type == "deny":
+	case role == "IRCP" && ok && slices.Contains([]fhir.Type{"Organization", "Practitioner", "PractitionerRole"}, k.Type):
+	default:
+		return shapeError("Consent.provision.actor", "is an Organization as CST (whose records are not shared), or an Organization, Practitioner or PractitionerRole as IRCP (who may or may not see)")
+	}
+	return nil
+}
+
+func (v *provision) checkKind(base string) error {
+	switch v.Type {
+	case "deny":
+		if len(v.Data)+len(v.Purpose) > 0 {
+			return shapeError("Consent.provision", "denies without data or purpose")
+		}
+	case "permit":
+		if v.Period.End == "" {
+			return shapeError("Consent.provision.period.end", "is required of a permission")
+		}
+		if len(v.Data) == 0 || slices.ContainsFunc(v.Data, func(x datum) bool { _, ok := x.Reference.key(base); return !ok || x.Meaning != "instance" }) {
+			return shapeError("Consent.provision.data", "lists the permitted resources, each with meaning instance")
+		}
+	default:
+		return shapeError("Consent.provision.type", "is deny or permit")
+	}
+	return nil
+}
+
+func shapeError(path, rule string) error {
+	return fhir.Errorf(fhir.Unprocessable, "a resident's consent: %s %s", path, rule).At(path)
+}
