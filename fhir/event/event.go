@@ -4,32 +4,14 @@
 package event
 
 import (
-	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/rs/zerolog"
 
 	"hutong/fhir"
 	"hutong/fhir/store"
 )
-
-// Config says where the events go.
-type Config struct {
-	Store store.Store
-	// URL is "embedded" (or "") for a JetStream server inside the process, or
-	// the nats:// URL of a cluster.
-	URL string
-	// Dir holds the embedded server's files.
-	Dir string
-	// Listen opens the embedded server on TCP, "127.0.0.1:4222"; "" keeps it
-	// inside the process.
-	Listen  string
-	Log     zerolog.Logger
-	Metrics prometheus.Registerer // nil: none
-	// MaxAge is how long events are kept in the stream; 0 = 7 days.
-	MaxAge time.Duration
-}
 
 // Event is one committed version. It holds no content: a consumer that needs
 // the resource reads it.
@@ -39,13 +21,9 @@ type Event struct {
 	T           fhir.T
 	Method      fhir.Method
 	LastUpdated time.Time
-	Patients    []fhir.Key
+	Patients    []fhir.Key // in whose compartments the resource lies
 	Custodian   string
 }
-
-// Handler takes one event. An error has it delivered again, later; it must be
-// idempotent.
-type Handler func(ctx context.Context, e Event) error
 
 // Stream and subjects.
 const (
@@ -53,18 +31,62 @@ const (
 	Subject = "hutong.change." // followed by the resource type
 )
 
-// Bus is the running tail and its connection.
-type Bus struct{ cfg Config }
+func of(c *store.Change) Event {
+	return Event{
+		Key: c.Key, VersionID: c.VersionID, T: c.T, Method: c.Method, LastUpdated: c.LastUpdated,
+		Patients: c.Facts.Patients, Custodian: c.Facts.Custodian,
+	}
+}
 
-// Start connects (or starts the embedded server), makes the stream if it is
-// not there, and starts the tail where its durable cursor stands.
-func Start(ctx context.Context, cfg Config) (*Bus, error) { return &Bus{cfg: cfg}, nil }
+// id is the same whenever the event is published: JetStream drops repeats
+// that fall into its window.
+func (e *Event) id() string {
+	return strconv.FormatUint(uint64(e.T), 10) + "/" + e.Key.String()
+}
 
-// Subscribe delivers events whose subject matches filter ("hutong.change.>",
-// "hutong.change.Observation") to h until ctx ends or the Bus closes. durable
-// names the consumer: it resumes where it stood. At most a bounded number of
-// events is in hand at once; a failed event comes again after a growing pause.
-func (b *Bus) Subscribe(ctx context.Context, durable, filter string, h Handler) error { return nil }
+// wire is the payload.
+type wire struct {
+	Key       string    `json:"key"`
+	Version   uint64    `json:"version"`
+	T         fhir.T    `json:"t"`
+	Method    string    `json:"method"`
+	At        time.Time `json:"at"`
+	Patients  []string  `json:"patients,omitempty"`
+	Custodian string    `json:"custodian,omitempty"`
+}
 
-// Close stops the subscriptions, then the tail, then the embedded server.
-func (b *Bus) Close(ctx context.Context) error { return nil }
+// MarshalJSON writes the payload of a message.
+func (e Event) MarshalJSON() ([]byte, error) {
+	w := wire{Key: e.Key.String(), Version: e.VersionID, T: e.T, Method: e.Method.String(), At: e.LastUpdated.UTC(), Custodian: e.Custodian}
+	for _, p := range e.Patients {
+		w.Patients = append(w.Patients, p.String())
+	}
+	return json.Marshal(w)
+}
+
+// UnmarshalJSON reads the payload of a message.
+func (e *Event) UnmarshalJSON(b []byte) error {
+	var w wire
+	if err := json.Unmarshal(b, &w); err != nil {
+		return err
+	}
+	key, ok := fhir.ParseKey(w.Key)
+	if !ok {
+		return fmt.Errorf("event: %q is not a key", w.Key)
+	}
+	*e = Event{Key: key, VersionID: w.Version, T: w.T, LastUpdated: w.At, Custodian: w.Custodian}
+	for _, m := range []fhir.Method{fhir.Created, fhir.Updated, fhir.Deleted} {
+		if m.String() == w.Method {
+			e.Method = m
+		}
+	}
+	if e.Method == 0 {
+		return fmt.Errorf("event: %q is not a method", w.Method)
+	}
+	for _, p := range w.Patients {
+		if k, ok := fhir.ParseKey(p); ok {
+			e.Patients = append(e.Patients, k)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package event
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+)
+
+// Handler takes one event. An error has it delivered again, later; it must be
+// idempotent, and newer versions of the key may have come before.
+type Handler func(ctx context.Context, e Event) error
+
+const (
+	inHand       = 256 // unacknowledged events a consumer, at most
+	prefetch     = 32
+	handlerTime  = 25 * time.Second
+	ackWait      = 2 * time.Minute // of what is prefetched, too
+	firstRetry   = time.Second
+	longestRetry = 5 * time.Minute
+)
+
+// subscription is one durable consumer at work.
+type subscription struct {
+	durable  string
+	handler  Handler
+	log      zerolog.Logger
+	consumer jetstream.Consumer
+	consume  jetstream.ConsumeContext
+	ctx      context.Context // of the handlers; ends with the subscription
+	cancel   context.CancelFunc
+
+	handled, failed atomic.Uint64
+}
+
+// Subscribe delivers events whose subject matches filter ("hutong.change.>",
+// "hutong.change.Observation") to h, one at a time, until ctx ends or the Bus
+// closes. durable names the consumer: it resumes where it stood, a new one
+// starts with the oldest event of the stream. An event whose handler fails
+// comes again after a pause that grows from 1 s to 5 min, while others go on.
+func (b *Bus) Subscribe(ctx context.Context, durable, filter string, h Handler) error {
+	consumer, err := b.js.CreateOrUpdateConsumer(ctx, Stream, jetstream.ConsumerConfig{
+		Durable: durable, FilterSubject: filter, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
+		MaxAckPending: inHand, MaxDeliver: -1, DeliverPolicy: jetstream.DeliverAllPolicy,
+	})
+	if err != nil {
+		return fmt.Errorf("event: consumer %s: %w", durable, err)
+	}
+	s := &subscription{durable: durable, handler: h, consumer: consumer, log: b.cfg.Log.With().Str("consumer", durable).Logger()}
+	s.ctx, s.cancel = context.WithCancel(ctx)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		s.cancel()
+		return errors.New("event: the bus is closed")
+	}
+	s.consume, err = consumer.Consume(s.take, jetstream.PullMaxMessages(prefetch))
+	if err != nil {
+		s.cancel()
+		return fmt.Errorf("event: consumer %s: %w", durable, err)
+	}
+	b.subs[s] = struct{}{}
+	context.AfterFunc(ctx, func() { // ends with ctx; Close stops what is left
+		s.stop()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.subs, s)
+	})
+	return nil
+}
+
+// take handles one message.
+func (s *subscription) take(m jetstream.Msg) {
+	var e Event
+	if err := json.Unmarshal(m.Data(), &e); err != nil {
+		s.failed.Add(1)
+		s.log.Error().Err(err).Msg("an event that cannot be read is dropped")
+		s.tell(m.Term())
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, handlerTime)
+	defer cancel()
+	if err := s.handler(ctx, e); err != nil {
+		s.retry(m, &e, err)
+		return
+	}
+	s.handled.Add(1)
+	s.tell(m.Ack())
+}
+
+func (s *subscription) retry(m jetstream.Msg, e *Event, err error) {
+	if s.ctx.Err() != nil {
+		s.tell(m.Nak()) // stopping: for the next run, at once
+		return
+	}
+	s.failed.Add(1)
+	delay := backoff(m)
+	s.log.Warn().Err(err).Str("type", string(e.Key.Type)).Uint64("t", uint64(e.T)).Dur("again_in", delay).Msg("event not handled")
+	s.tell(m.NakWithDelay(delay))
+}
+
+// backoff doubles with each delivery.
+func backoff(m jetstream.Msg) time.Duration {
+	meta, err := m.Metadata()
+	if err != nil {
+		return firstRetry
+	}
+	return min(firstRetry<<min(meta.NumDelivered-1, 16), longestRetry)
+}
+
+// tell logs an acknowledgement that did not get through: the event then comes
+// again.
+func (s *subscription) tell(err error) {
+	if err != nil && s.ctx.Err() == nil {
+		s.log.Warn().Err(err).Msg("event not acknowledged")
+	}
+}
+
+func (s *subscription) stop() {
+	s.cancel()
+	s.consume.Stop()
+}
+
+// wait returns when the last handler has.
+func (s *subscription) wait(ctx context.Context) error {
+	select {
+	case <-s.consume.Closed():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

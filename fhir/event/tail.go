@@ -1,0 +1,149 @@
+package event
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+
+	"hutong/fhir"
+	"hutong/fhir/store"
+)
+
+const (
+	batch          = 512 // versions a round, about
+	maxPending     = 4096
+	publishTimeout = 10 * time.Second
+	maxPause       = 30 * time.Second // between attempts while NATS is away
+)
+
+// tail copies the store's change log to the stream. Its cursor is saved after
+// the stream has acknowledged, so a crash in between repeats events and loses
+// none.
+type tail struct {
+	store  store.Store
+	space  store.Space
+	js     jetstream.JetStream
+	stream int64 // when the stream was made: another stream starts from the beginning
+	cursor fhir.T
+	log    zerolog.Logger
+
+	published atomic.Uint64
+	behind    atomic.Int64 // Unix milliseconds of the oldest version not yet published; 0 = none
+}
+
+func (b *Bus) newTail(ctx context.Context) (*tail, error) {
+	s, err := b.stream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	info, err := s.Info(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("event: stream %s: %w", Stream, err)
+	}
+	t := &tail{store: b.cfg.Store, space: b.cfg.Store.Space("events"), js: b.js, stream: info.Created.UnixNano(), log: b.cfg.Log}
+	return t, t.load(ctx)
+}
+
+var cursorKey = []byte("cursor")
+
+// load reads the cursor: stream and T, both 8 bytes big-endian. That of a
+// stream which is gone does not count: what only the old one held is published
+// again.
+func (t *tail) load(ctx context.Context) error {
+	v, err := t.space.Get(ctx, cursorKey)
+	if err != nil {
+		return fmt.Errorf("event: read the cursor: %w", err)
+	}
+	if len(v) == 16 && int64(binary.BigEndian.Uint64(v)) == t.stream {
+		t.cursor = fhir.T(binary.BigEndian.Uint64(v[8:]))
+	}
+	return nil
+}
+
+func (t *tail) save(ctx context.Context, at fhir.T) error {
+	v := binary.BigEndian.AppendUint64(nil, uint64(t.stream))
+	v = binary.BigEndian.AppendUint64(v, uint64(at))
+	if err := t.space.Apply(ctx, []store.Write{{Key: cursorKey, Value: v}}); err != nil {
+		return fmt.Errorf("event: save the cursor: %w", err)
+	}
+	t.cursor = at
+	return nil
+}
+
+// run publishes until ctx ends. A failure is tried again after a pause that
+// grows: the change log waits.
+func (t *tail) run(ctx context.Context) {
+	pause := time.Duration(0)
+	for ctx.Err() == nil {
+		err := t.round(ctx)
+		switch {
+		case err == nil:
+			pause = 0
+			continue
+		case ctx.Err() != nil:
+			return
+		}
+		pause = min(max(2*pause, 100*time.Millisecond), maxPause)
+		t.log.Warn().Err(err).Dur("pause", pause).Uint64("cursor", uint64(t.cursor)).Msg("events wait")
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// round waits for commits and publishes a batch of them.
+func (t *tail) round(ctx context.Context) error {
+	changes, err := t.store.Changes(ctx, t.cursor, batch)
+	if err != nil {
+		return fmt.Errorf("event: read the change log: %w", err)
+	}
+	if len(changes) == 0 {
+		t.behind.Store(0)
+		return t.store.WaitChange(ctx, t.cursor)
+	}
+	t.behind.Store(changes[0].LastUpdated.UnixMilli())
+	if err := t.publish(ctx, changes); err != nil {
+		return err
+	}
+	t.published.Add(uint64(len(changes)))
+	return t.save(ctx, changes[len(changes)-1].T)
+}
+
+// publish returns when the stream holds all of the changes.
+func (t *tail) publish(ctx context.Context, changes []store.Change) error {
+	acks := make([]jetstream.PubAckFuture, 0, len(changes))
+	for i := range changes {
+		e := of(&changes[i])
+		payload, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		m := &nats.Msg{Subject: Subject + string(e.Key.Type), Data: payload}
+		ack, err := t.js.PublishMsgAsync(m, jetstream.WithMsgID(e.id()), jetstream.WithStallWait(publishTimeout))
+		if err != nil {
+			return fmt.Errorf("event: publish: %w", err)
+		}
+		acks = append(acks, ack)
+	}
+	for _, ack := range acks {
+		select {
+		case <-ack.Ok():
+		case err := <-ack.Err():
+			return fmt.Errorf("event: publish: %w", err)
+		case <-time.After(publishTimeout):
+			return errors.New("event: the stream did not acknowledge in time")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
