@@ -211,16 +211,13 @@ func (x *exec) part(pl *planner, q *search.Query, pred *search.Predicate) (*acce
 
 // pair replaces a patient and a code, or category, by the list of both.
 func (x *exec) pair(pl *planner, parts []part) ([]part, error) {
-	pat := slices.IndexFunc(parts, func(p part) bool {
-		return p.pred.Param.Code == "patient" && p.a != nil && p.a.exact && !p.a.negate && !p.a.listed &&
-			p.pred.Modifier == search.NoModifier && len(p.pred.Chain) == 0 && p.pred.Has == nil
-	})
+	pat := slices.IndexFunc(parts, func(p part) bool { return (&p).plain("patient") })
 	if pat < 0 {
 		return parts, nil
 	}
 	for i := range parts {
 		p := &parts[i]
-		if !slices.Contains(layout.Paired[:], p.pred.Param.Code) || p.pred.Modifier != search.NoModifier || p.a == nil || !p.a.exact {
+		if !slices.ContainsFunc(layout.Paired[:], p.plain) {
 			continue
 		}
 		a, err := pl.pairs(parts[pat].pred, p.pred)
@@ -233,4 +230,11 @@ func (x *exec) pair(pl *planner, parts []part) ([]part, error) {
 		}
 	}
 	return parts, nil
+}
+
+// plain reports whether the part is the parameter of that code, without
+// modifier or chain, and decided by its postings.
+func (p *part) plain(code string) bool {
+	return p.pred.Param != nil && p.pred.Param.Code == code && p.pred.Modifier == search.NoModifier &&
+		p.pred.Chain == nil && p.a != nil && p.a.exact
 }

@@ -162,7 +162,7 @@ func (p *planner) valueRanges(pred *search.Predicate, v *search.Value, list []by
 	case definition.Date:
 		return dateRanges(&one, list), true, true
 	case definition.Number, definition.Quantity:
-		exact = pred.Param.Type == definition.Number || v.Code == "" && !v.HasSystem && v.Canon == nil
+		exact = pred.Param.Type == definition.Number || v.Code == "" && v.System == "" && v.Canon == nil
 		return numberRanges(&one, list, exact), exact, true
 	}
 	return nil, false, false
@@ -172,12 +172,7 @@ func (p *planner) valueRanges(pred *search.Predicate, v *search.Value, list []by
 // stand together, Matches tells which of them match.
 func (p *planner) tokenRanges(pred *search.Predicate, list []byte) (rs []valueRange, exact, known bool) {
 	v := &pred.Values[0]
-	code, _, versioned := strings.Cut(v.Code, "|")
-	if pred.Param.Type == definition.Token || !versioned {
-		code = v.Code
-	}
-	exact = pred.Modifier == search.NoModifier && len(code) <= layout.MaxString &&
-		!(versioned && pred.Param.Type == definition.Reference)
+	exact = pred.Modifier == search.NoModifier && len(v.Code) <= layout.MaxString && v.Version == ""
 	var match func([]byte) bool
 	if exact {
 		match = func(value []byte) bool { return p.matchToken(pred, value) }
@@ -185,7 +180,7 @@ func (p *planner) tokenRanges(pred *search.Predicate, list []byte) (rs []valueRa
 	if v.AnyCode {
 		return []valueRange{prefixRange(list, false, match)}, exact, pred.Modifier == search.NoModifier
 	}
-	prefix := layout.AppendCut(list[:len(list):len(list)], search.FoldCode(code))
+	prefix := layout.AppendCut(list[:len(list):len(list)], search.FoldCode(v.Code))
 	return []valueRange{prefixRange(prefix, true, match)}, exact, true
 }
 
@@ -202,7 +197,7 @@ func (p *planner) matchToken(pred *search.Predicate, value []byte) bool {
 		}
 		e.System = name[1:]
 	}
-	return search.Matches(pred, []search.Entry{e})
+	return search.MatchesEntry(pred, &e)
 }
 
 func stringRanges(pred *search.Predicate, list []byte) (rs []valueRange, exact, known bool) {
@@ -226,19 +221,15 @@ func stringRanges(pred *search.Predicate, list []byte) (rs []valueRange, exact, 
 }
 
 func uriRanges(pred *search.Predicate, list []byte) (rs []valueRange, exact, known bool) {
-	code, _, versioned := strings.Cut(pred.Values[0].Code, "|")
+	v := &pred.Values[0]
 	list = list[:len(list):len(list)]
 	switch pred.Modifier {
 	case search.Below:
-		prefix := layout.AppendOpen(list, code[:min(len(code), layout.MaxString)])
-		return []valueRange{prefixRange(prefix, false, nil)}, false, true
+		prefix := layout.AppendOpen(list, v.Code[:min(len(v.Code), layout.MaxString)])
+		return []valueRange{prefixRange(prefix, false, nil)}, len(v.Code) <= layout.MaxString, true
 	case search.NoModifier:
-		whole := layout.AppendCut(list, code)
-		rs = append(rs, prefixRange(whole, true, nil))
-		if versioned {
-			rs = append(rs, prefixRange(layout.AppendCut(list, pred.Values[0].Code), true, nil))
-		}
-		return rs, !versioned && len(code) <= layout.MaxString, true
+		exact = v.Version == "" && len(v.Code) <= layout.MaxString
+		return []valueRange{prefixRange(layout.AppendCut(list, v.Code), true, nil)}, exact, true
 	}
 	return nil, false, false
 }
@@ -249,7 +240,7 @@ func dateRanges(pred *search.Predicate, list []byte) []valueRange {
 	v := &pred.Values[0]
 	match := func(value []byte) bool {
 		lo, hi, ok := layout.PeriodOf(value)
-		return ok && matchPeriod(pred, lo, hi)
+		return ok && search.MatchDate(v, lo, hi)
 	}
 	var rs []valueRange
 	for c := 0; c < layout.PeriodClasses; c++ {
@@ -272,11 +263,6 @@ func dateRanges(pred *search.Predicate, list []byte) []valueRange {
 	return rs
 }
 
-// matchPeriod holds a period against a date predicate of one value.
-func matchPeriod(pred *search.Predicate, lo, hi int64) bool {
-	return search.MatchDate(&pred.Values[0], lo, hi)
-}
-
 // spanRange is the range from lo to all values that start with last.
 func spanRange(lo, last []byte, match func([]byte) bool) valueRange {
 	return valueRange{lo: lo, hi: layout.After(last), match: match}
@@ -288,7 +274,7 @@ func numberRanges(pred *search.Predicate, list []byte, exact bool) []valueRange 
 	if exact {
 		match = func(value []byte) bool {
 			lo, hi, ok := layout.RangeOf(value)
-			return ok && search.Matches(pred, []search.Entry{{Param: pred.Param, Num: lo, NumHi: hi}})
+			return ok && search.MatchesEntry(pred, &search.Entry{Num: lo, NumHi: hi})
 		}
 	}
 	from, to := numberBounds(v.Prefix, min(v.Num, v.NumLo), max(v.Num, v.NumHi))
