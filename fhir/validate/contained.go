@@ -93,19 +93,23 @@ func (r *run) reference(c uint32, f *schema.Field) {
 	if len(text) == 0 {
 		return
 	}
-	target := ""
-	if text[0] == '#' {
-		var ok bool
-		if target, ok = r.local(string(text[1:])); !ok {
-			r.failAt("reference", invariantID, "ref-1", "ref-1: the resource contains no resource of this id")
-			return
-		}
-	} else {
-		target = r.targetType(text)
+	target, ok := r.referenced(text)
+	if !ok {
+		r.failAt("reference", invariantID, "ref-1", "ref-1: the resource contains no resource of this id")
+		return
 	}
 	if target != "" && f.Targets != nil && !slices.Contains(f.Targets, target) {
 		r.fail(structure, "reference-target", "a reference to "+target+" cannot stand here, only to "+strings.Join(f.Targets, ", "))
 	}
+}
+
+// referenced gives the resource type that a literal reference names, "" if it
+// does not tell; ok is false for a local one whose target is missing.
+func (r *run) referenced(text []byte) (typ string, ok bool) {
+	if id, local := bytes.CutPrefix(text, []byte{'#'}); local {
+		return r.local(string(id))
+	}
+	return r.targetType(text), true
 }
 
 // local gives the type of the contained resource with the id; "" is the host.

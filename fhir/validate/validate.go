@@ -5,6 +5,8 @@
 package validate
 
 import (
+	"strconv"
+	"strings"
 	"sync"
 
 	"hutong/fhir"
@@ -48,8 +50,8 @@ func New(o Options) (*Validator, error) {
 	return v, nil
 }
 
-// Resource checks the resource i of d and gives what is wrong with it, in
-// document order, at most MaxIssues. path is the expression of the resource
+// Resource checks the resource i of d and gives what is wrong with it, at most
+// MaxIssues; of each resource the base rules first, then its profiles. path is the expression of the resource
 // ("Bundle.entry[0].resource"); "" takes the resource type. No issue of
 // severity error means that the resource is valid.
 func (v *Validator) Resource(d *codec.Doc, i uint32, path string) []fhir.Issue {
@@ -73,4 +75,78 @@ func HasErrors(issues []fhir.Issue) bool {
 		}
 	}
 	return false
+}
+
+// run is the state of one call of Resource.
+type run struct {
+	*Validator
+	d        *codec.Doc
+	base     string // expression of the resource, "" = its type
+	path     []step // from the resource to the element at hand
+	claimed  string // name of the profile at hand
+	warnings int
+	host     host // the resource that contains the element, not itself contained
+	issues   []fhir.Issue
+}
+
+// step is one element of the path; index is -1 where it does not repeat.
+type step struct {
+	name  string
+	index int
+}
+
+func (r *run) push(name string) { r.path = append(r.path, step{name, -1}) }
+func (r *run) pop()             { r.path = r.path[:len(r.path)-1] }
+func (r *run) index(n int)      { r.path[len(r.path)-1].index = n }
+
+// expression writes the path of the element at hand.
+func (r *run) expression() string {
+	var b strings.Builder
+	b.WriteString(r.base)
+	for _, s := range r.path {
+		if s.name != "" && b.Len() > 0 {
+			b.WriteByte('.')
+		}
+		b.WriteString(s.name)
+		if s.index >= 0 {
+			b.WriteString("[" + strconv.Itoa(s.index) + "]")
+		}
+	}
+	return b.String()
+}
+
+// The issue codes of OperationOutcome that the rules use.
+const (
+	structure   = "structure"     // names, kinds of values, cardinality of 1
+	value       = "value"         // the value is not one of its type
+	required    = "required"      // a missing element
+	codeInvalid = "code-invalid"  // not in the value set
+	invariantID = "invariant"     // a rule that spans elements
+	notFound    = "not-found"     // an unknown profile
+	tooLong     = "too-long"      // a string beyond 1 MiB
+	informative = "informational" // nothing wrong
+)
+
+// fail reports an error at the element at hand. id is the stable key of the
+// text. Texts never repeat the sender's values: those may be personal.
+func (r *run) fail(code, id, text string) { r.report(fhir.ErrorLevel, code, id, text) }
+
+// Warnings have a quarter of the room, so that they never displace errors.
+func (r *run) report(severity fhir.Severity, code, id, text string) {
+	if severity != fhir.ErrorLevel {
+		if r.warnings++; r.warnings > MaxIssues/4 {
+			return
+		}
+	}
+	if len(r.issues) < MaxIssues {
+		r.issues = append(r.issues, fhir.Issue{Severity: severity, Code: code, Text: text,
+			Expression: r.expression(), MessageID: "validate." + id})
+	}
+}
+
+// failAt is fail at a member of the element at hand.
+func (r *run) failAt(name, code, id, text string) {
+	r.push(name)
+	r.fail(code, id, text)
+	r.pop()
 }

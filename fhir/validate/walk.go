@@ -237,6 +237,8 @@ func (r *run) value(c uint32, f *schema.Field) {
 		r.object(c, t, false)
 		if t.Ref != nil {
 			r.reference(c, f)
+		} else if len(r.profiles) > 0 && t.Name == "Extension" {
+			r.extension(c)
 		}
 	}
 }
