@@ -13,7 +13,7 @@ import (
 )
 
 // child gives the text of a string member, "" if absent.
-func (w *extraction) child(i uint32, key string) string { return w.r.Doc.ChildText(i, key) }
+func (w *extraction) child(i uint32, key string) string { return w.r.ChildText(i, key) }
 
 func (w *extraction) add(e Entry) { w.out = append(w.out, e) }
 
@@ -31,7 +31,7 @@ func (w *extraction) token(p *definition.SearchParam, v path.Value) {
 	case "boolean", "code", "string", "id", "uri":
 		code := "false"
 		if !v.Computed {
-			code = w.r.Doc.Text(v.Node)
+			code = w.r.Text(v.Node)
 		} else if v.Truth {
 			code = "true"
 		}
@@ -124,7 +124,7 @@ func (w *extraction) referenceTo(p *definition.SearchParam, i uint32) {
 // canonical reads url|version. A canonical that a bundle resolves, or that
 // names a resource of this server, is entered as such.
 func (w *extraction) canonical(p *definition.SearchParam, i uint32) {
-	url, version := literal.ParseCanonical(w.r.Doc.Text(i))
+	url, version := literal.ParseCanonical(w.r.Text(i))
 	e := Entry{Param: p, Code: url, Version: version}
 	if ref := w.r.Reference(i); !ref.Key.IsZero() {
 		e = Entry{Param: p, System: string(ref.Key.Type), Code: ref.Key.ID, Version: ref.Version}
@@ -135,10 +135,10 @@ func (w *extraction) canonical(p *definition.SearchParam, i uint32) {
 func (w *extraction) uri(p *definition.SearchParam, v path.Value) {
 	switch v.Type {
 	case "canonical":
-		url, version := literal.ParseCanonical(w.r.Doc.Text(v.Node))
+		url, version := literal.ParseCanonical(w.r.Text(v.Node))
 		w.add(Entry{Param: p, Code: url, Version: version})
 	case "uri", "url", "oid", "uuid":
-		w.add(Entry{Param: p, Code: w.r.Doc.Text(v.Node)})
+		w.add(Entry{Param: p, Code: w.r.Text(v.Node)})
 	}
 }
 
@@ -164,7 +164,7 @@ func (w *extraction) moment(i uint32) (literal.Span, bool) {
 	if i == 0 || !w.r.Doc.Nodes[i].Kind.IsString() {
 		return literal.Span{}, false
 	}
-	span, err := literal.ParseDate(w.r.Doc.Text(i), w.x.o.location())
+	span, err := literal.ParseDate(w.r.Text(i), w.x.o.location())
 	return span, err == nil
 }
 
@@ -234,7 +234,7 @@ func (w *extraction) number(i uint32) (float64, bool) {
 	if !w.isNumber(i) {
 		return 0, false
 	}
-	n, err := strconv.ParseFloat(string(w.r.Doc.Raw(i)), 64)
+	n, err := strconv.ParseFloat(w.r.Text(i), 64)
 	return n, err == nil
 }
 
@@ -301,7 +301,7 @@ func (w *extraction) sampled(p *definition.SearchParam, i uint32) {
 		factor = 1
 	}
 	lo, hi := math.Inf(1), math.Inf(-1)
-	for field := range strings.FieldsSeq(w.r.Doc.Text(data)) {
+	for field := range strings.FieldsSeq(w.r.Text(data)) {
 		if sample, err := strconv.ParseFloat(field, 64); err == nil {
 			lo, hi = min(lo, zero+factor*sample), max(hi, zero+factor*sample)
 		}

@@ -38,11 +38,15 @@ type rule struct {
 // expression that does not compile makes Extract fail for its type.
 func NewExtractor(defs *definition.Set, o Options) *Extractor {
 	x := &Extractor{o: o, types: map[fhir.Type]*typeIndex{}, names: pinyin.NewSpeller()}
+	c := &compiler{defs: defs, parsed: map[string]*path.Parsed{}}
 	for _, t := range defs.Types() {
 		ix := &typeIndex{facts: newFactRules(defs, t)}
 		for _, p := range defs.Params(t) {
-			if !derived(p) {
-				ix.add(defs, t, p)
+			if fromVersion(p) {
+				continue
+			}
+			if err := c.add(ix, t, p); err != nil {
+				ix.err = fmt.Errorf("search parameter %s: %w", p.URL, err)
 			}
 		}
 		x.types[t] = ix
@@ -50,37 +54,64 @@ func NewExtractor(defs *definition.Set, o Options) *Extractor {
 	return x
 }
 
-// derived reports whether the parameter is answered from the version and not
-// from entries.
-func derived(p *definition.SearchParam) bool { return p.Code == "_id" || p.Code == "_lastUpdated" }
+// fromVersion reports whether the parameter is answered from the version and
+// not from entries.
+func fromVersion(p *definition.SearchParam) bool { return p.Code == "_id" || p.Code == "_lastUpdated" }
 
-func (ix *typeIndex) add(defs *definition.Set, t fhir.Type, p *definition.SearchParam) {
-	e, err := path.Compile(defs, p.Expression, string(t), string(t))
+// compiler compiles parameters; it reads an expression that many types share
+// once.
+type compiler struct {
+	defs   *definition.Set
+	parsed map[string]*path.Parsed
+}
+
+func (c *compiler) compile(expression string, t fhir.Type, context string) (*path.Expr, error) {
+	p := c.parsed[expression]
+	if p == nil {
+		var err error
+		if p, err = path.Parse(expression); err != nil {
+			return nil, err
+		}
+		c.parsed[expression] = p
+	}
+	return p.Compile(c.defs, string(t), context)
+}
+
+func (c *compiler) add(ix *typeIndex, t fhir.Type, p *definition.SearchParam) error {
+	e, err := c.compile(p.Expression, t, string(t))
 	if err != nil {
-		ix.err = fmt.Errorf("search parameter %s: %w", p.URL, err)
-		return
+		return err
 	}
 	r := &rule{param: p, name: namePartOf(p)}
 	if p.Type == definition.Composite {
 		r.parts = map[string][]*path.Expr{}
 		for _, node := range e.Types() {
-			for _, c := range p.Components {
-				part, err := path.Compile(defs, c.Expression, string(t), node)
-				if err != nil {
-					ix.err = fmt.Errorf("search parameter %s: %w", p.URL, err)
-					return
-				}
-				r.parts[node] = append(r.parts[node], part)
+			if r.parts[node], err = c.components(p, t, node); err != nil {
+				return err
 			}
 		}
 	}
 	ix.trie.Add(r, e)
+	return nil
+}
+
+// components compiles the components of a composite for one type of node.
+func (c *compiler) components(p *definition.SearchParam, t fhir.Type, node string) ([]*path.Expr, error) {
+	var parts []*path.Expr
+	for _, comp := range p.Components {
+		e, err := c.compile(comp.Expression, t, node)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, e)
+	}
+	return parts, nil
 }
 
 // Extract appends to dst the entries of the resource at node i of d, and gives
 // its facts (without the Custodian, which is the server's to say). rw rewrites
-// references that a bundle resolves; nil leaves them. The entries hold no
-// pointer into d.
+// references that a bundle resolves; nil leaves them. The entries and facts do
+// not point into d; their strings share one copy of the resource's text.
 //
 // A Patient is in its own compartment: that fact needs the id in the JSON. Of a
 // Patient whose id the server is yet to give, the caller adds it to
@@ -94,11 +125,11 @@ func (x *Extractor) Extract(dst []Entry, d *codec.Doc, i uint32, rw codec.Rewrit
 	if ix.err != nil {
 		return dst, fhir.Facts{}, fhir.Errorf(fhir.Internal, "search definitions: %w", ix.err)
 	}
-	w := &extraction{
-		x: x, out: dst,
-		r: path.Resource{Doc: d, Root: i, Rewrite: rw, Base: x.o.Base},
-	}
+	w := &extraction{x: x, out: dst, r: path.NewResource(d, i, rw, x.o.Base)}
 	ix.trie.Walk(&w.r, w.value)
+	if w.err != nil {
+		return dst, fhir.Facts{}, w.err
+	}
 	own := fhir.Key{Type: t, ID: d.ChildText(i, "id")}
 	return w.out, ix.facts.of(own, w.out[len(dst):]), nil
 }
@@ -121,6 +152,7 @@ type extraction struct {
 	x   *Extractor
 	r   path.Resource
 	out []Entry
+	err error
 }
 
 // value appends the entries of one node that a parameter selected.
@@ -150,29 +182,38 @@ func (w *extraction) convert(p *definition.SearchParam, name namePart, v path.Va
 	}
 }
 
-// maxTuples bounds the combinations that one node gives a composite parameter.
+// maxTuples bounds the combinations that one node gives a composite parameter:
+// hostile ones would be millions. More is refused, not cut.
 const maxTuples = 1000
 
 // composite appends every combination of the values of the components that
 // stand at the node.
 func (w *extraction) composite(r *rule, v path.Value) {
-	tuples := [][]Entry{nil}
-	for n, part := range r.parts[v.Type] {
-		values := w.part(r.param.Components[n].Param, part, v.Node)
-		var longer [][]Entry
+	parts := r.parts[v.Type]
+	values := make([][]Entry, len(parts))
+	// From the last on: a value is absent more often than a code.
+	for n := len(parts) - 1; n >= 0; n-- {
+		if values[n] = w.part(r.param.Components[n].Param, parts[n], v.Node); len(values[n]) == 0 {
+			return
+		}
+	}
+	tuples := [][]Entry{make([]Entry, 0, len(parts))}
+	for _, of := range values {
+		if len(tuples)*len(of) > maxTuples {
+			w.err = fhir.Errorf(fhir.Unprocessable, "the codes and values here make more than %d combinations for search parameter %s",
+				maxTuples, r.param.Code).At(w.r.Doc.Path(v.Node))
+			return
+		}
+		longer := make([][]Entry, 0, len(tuples)*len(of))
 		for _, t := range tuples {
-			for _, e := range values {
+			for _, e := range of {
 				longer = append(longer, append(t[:len(t):len(t)], e))
 			}
 		}
-		if tuples = longer; len(tuples) == 0 || len(tuples) > maxTuples {
-			break
-		}
+		tuples = longer
 	}
-	for _, t := range tuples[:min(len(tuples), maxTuples)] {
-		if len(t) == len(r.param.Components) {
-			w.out = append(w.out, Entry{Param: r.param, Parts: t})
-		}
+	for _, t := range tuples {
+		w.out = append(w.out, Entry{Param: r.param, Parts: t})
 	}
 }
 

@@ -94,7 +94,7 @@ func (w *extraction) text(p *definition.SearchParam, name namePart, v path.Value
 		if !w.r.Doc.Nodes[v.Node].Kind.IsString() {
 			return
 		}
-		s := w.r.Doc.Text(v.Node)
+		s := w.r.Text(v.Node)
 		w.addText(p, s, false)
 		w.spellPart(p, name, s)
 	}
@@ -122,7 +122,7 @@ func (w *extraction) strings(i uint32, key string) []string {
 		return nil
 	}
 	if w.r.Doc.Nodes[c].Kind.IsString() {
-		return []string{w.r.Doc.Text(c)}
+		return []string{w.r.Text(c)}
 	}
 	if w.r.Doc.Nodes[c].Kind != codec.Array {
 		return nil
@@ -130,7 +130,7 @@ func (w *extraction) strings(i uint32, key string) []string {
 	var out []string
 	for e := range w.r.Doc.Children(c) {
 		if w.r.Doc.Nodes[e].Kind.IsString() {
-			out = append(out, w.r.Doc.Text(e))
+			out = append(out, w.r.Text(e))
 		}
 	}
 	return out

@@ -35,21 +35,42 @@ type step struct {
 	list     bool   // the member repeats
 }
 
-// Compile compiles expression for a context: the resource type whose search
-// parameter it is, or the path of the structure that a component's expression
-// is relative to. Parts of a union that begin with another resource type are
-// left out.
-func Compile(defs *definition.Set, expression, resource, context string) (*Expr, error) {
+// Parsed is an expression that has been read, to be compiled for one or more
+// types.
+type Parsed struct {
+	text string
+	tree *syntax
+}
+
+// Parse reads an expression.
+func Parse(expression string) (*Parsed, error) {
 	n, err := parse(expression)
 	if err != nil {
 		return nil, fmt.Errorf("expression %q: %w", expression, err)
 	}
+	return &Parsed{expression, n}, nil
+}
+
+// Compile compiles the expression for a context: the resource type whose
+// search parameter it is, or the path of the structure that a component's
+// expression is relative to. Parts of a union that begin with another resource
+// type are left out.
+func (p *Parsed) Compile(defs *definition.Set, resource, context string) (*Expr, error) {
 	c := &compiler{defs: defs, resource: resource, context: context}
-	e, err := c.compile(n)
+	e, err := c.compile(p.tree)
 	if err != nil {
-		return nil, fmt.Errorf("expression %q for %s: %w", expression, context, err)
+		return nil, fmt.Errorf("expression %q for %s: %w", p.text, context, err)
 	}
 	return e, nil
+}
+
+// Compile is Parse and Compile in one.
+func Compile(defs *definition.Set, expression, resource, context string) (*Expr, error) {
+	p, err := Parse(expression)
+	if err != nil {
+		return nil, err
+	}
+	return p.Compile(defs, resource, context)
 }
 
 // Types lists the types of the values that the expression can give.

@@ -8,12 +8,39 @@ import (
 )
 
 // Resource is what expressions are held against: the resource at node Root of
-// a tape.
+// a tape. Make it with NewResource.
 type Resource struct {
 	Doc     *codec.Doc
 	Root    uint32
 	Rewrite codec.Rewrite // what a bundle resolves references to; nil = nothing
 	Base    string        // the server's own URL
+
+	copy string // of the resource's bytes: every Text is cut from it
+}
+
+// NewResource takes the resource at node root. base is the server's own URL.
+func NewResource(d *codec.Doc, root uint32, rewrite codec.Rewrite, base string) Resource {
+	return Resource{Doc: d, Root: root, Rewrite: rewrite, Base: base, copy: string(d.Raw(root))}
+}
+
+// Text gives the text of node i within the resource. It does not point into
+// the tape, and costs no allocation of its own unless the text has escapes.
+func (r *Resource) Text(i uint32) string {
+	n := &r.Doc.Nodes[i]
+	if n.Kind == codec.Escaped {
+		return r.Doc.Text(i)
+	}
+	from := r.Doc.Nodes[r.Root].Start
+	return r.copy[n.Start-from : n.End-from]
+}
+
+// ChildText gives the text of a string member, "" if there is none.
+func (r *Resource) ChildText(i uint32, key string) string {
+	c := r.Doc.Child(i, key)
+	if c == 0 || !r.Doc.Nodes[c].Kind.IsString() {
+		return ""
+	}
+	return r.Text(c)
 }
 
 // Value is one node that an expression selects. A boolean expression gives its
@@ -103,13 +130,12 @@ func (r *Resource) pointsTo(i uint32, typ string) bool {
 // Reference takes apart the reference whose text is node i, rewritten if the
 // bundle resolves it.
 func (r *Resource) Reference(i uint32) literal.Reference {
-	text := r.Doc.Bytes(i)
 	if r.Rewrite != nil {
-		if to, ok := r.Rewrite(text); ok {
-			text = to
+		if to, ok := r.Rewrite(r.Doc.Bytes(i)); ok {
+			return literal.ParseReference(string(to), r.Base)
 		}
 	}
-	return literal.ParseReference(string(text), r.Base)
+	return literal.ParseReference(r.Text(i), r.Base)
 }
 
 func (r *Resource) containedType(id string) string {
