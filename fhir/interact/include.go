@@ -63,7 +63,7 @@ func (in *includer) forward(ctx context.Context, from []fhir.Resource, inc *sear
 	var keys []fhir.Key
 	asked := map[fhir.Key]bool{}
 	for i := range from {
-		if from[i].Type != inc.Source {
+		if inc.Source != "" && from[i].Type != inc.Source {
 			continue
 		}
 		entries, _, err := in.s.cfg.Extractor.ExtractBody(from[i].Body, from[i].Key)

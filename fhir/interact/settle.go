@@ -151,7 +151,10 @@ func (u *unit) op(ctx context.Context, d *draft) (store.Op, error) {
 		owner = d.current.Facts.Custodian
 	}
 	var err error
-	o := bodyOptions(d, stamp, owner, u.links.rewrite())
+	o := bodyOptions(d, stamp, owner)
+	if d.key.Type != "Bundle" { // whose references hold within it
+		o.Rewrite = u.links.rewrite()
+	}
 	op.Body, err = codec.NewBody(d.doc, d.node, o)
 	if err != nil {
 		return op, err
@@ -166,9 +169,9 @@ func (u *unit) op(ctx context.Context, d *draft) (store.Op, error) {
 	return op, err
 }
 
-func bodyOptions(d *draft, stamp Stamp, owner string, rewrite codec.Rewrite) codec.BodyOptions {
+func bodyOptions(d *draft, stamp Stamp, owner string) codec.BodyOptions {
 	o := codec.BodyOptions{
-		ID: d.key.ID, Source: stamp.Source, Security: stamp.Labels, Rewrite: rewrite,
+		ID: d.key.ID, Source: stamp.Source, Security: stamp.Labels,
 		DropTagSystems: []string{profiles.CustodianTag},
 	}
 	if !stamp.System { // what the exchange verified is not for senders to claim
