@@ -10,6 +10,7 @@ import (
 	"hutong/mpi/link"
 	"hutong/mpi/normal"
 	"hutong/mpi/score"
+	"hutong/mpi/source"
 )
 
 // maxRetries bounds how often a feed starts over because others changed the
@@ -106,14 +107,14 @@ func (x *Index) observe(ctx context.Context, k fhir.Key) (*row, error) {
 	case err != nil:
 		return nil, err
 	}
-	p, err := readPatient(res.Body.Raw)
+	p, err := source.Read(res.Body.Raw)
 	if err != nil {
 		return nil, err
 	}
 	p.ID = k.ID
-	r.rec = p.record(res.Facts.Custodian, x.now())
-	r.head.Inactive = p.Active != nil && !*p.Active
-	r.head.Links = p.sourceLinks()
+	r.rec = p.Record(res.Facts.Custodian, x.now())
+	r.head.Inactive = !p.IsActive()
+	r.head.Links = p.Links()
 	r.keys = append(block.Keys(r.rec, x.now()), ownKey(k.ID))
 	for _, l := range r.head.Links {
 		r.keys = append(r.keys, ownKey(l.Other))

@@ -6,7 +6,9 @@ import (
 
 	"hutong/fhir"
 	"hutong/mpi/block"
+	"hutong/mpi/link"
 	"hutong/mpi/normal"
+	"hutong/mpi/source"
 )
 
 // Members gives all source Patients of the person that k names, sorted: k is a
@@ -120,4 +122,114 @@ func addOnce(list []string, s string) []string {
 		return list
 	}
 	return append(list, s)
+}
+
+// Golden is a person's golden record.
+type Golden = source.Golden
+
+// Member is one source record of a person, for a list.
+type Member = source.Member
+
+// Golden makes the golden record of the person that k names or belongs to, from
+// the members as they are now.
+func (x *Index) Golden(ctx context.Context, k fhir.Key) (*Golden, error) {
+	p, err := x.personFor(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	if p == nil || len(p.Members) == 0 {
+		return nil, fhir.Errorf(fhir.NotFound, "the index knows no such person")
+	}
+	var members []source.Version
+	for _, id := range p.Members {
+		v, err := x.version(ctx, keyOf(id))
+		if k := fhir.KindOf(err); err != nil && (k == fhir.Gone || k == fhir.NotFound) {
+			continue // deleted a moment ago: its feed is on the way
+		}
+		if err != nil {
+			return nil, err
+		}
+		members = append(members, *v)
+	}
+	return source.Compose(keyOf(p.ID), members, x.now())
+}
+
+func (x *Index) version(ctx context.Context, k fhir.Key) (*source.Version, error) {
+	res, err := x.read(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	p, err := source.Read(res.Body.Raw)
+	if err != nil {
+		return nil, err
+	}
+	return &source.Version{Key: k, Patient: p, Owner: res.Facts.Custodian, Trust: x.trust(res.Facts.Custodian), Updated: res.LastUpdated}, nil
+}
+
+// Member gives the list form of a source record; of a deleted one only its key.
+func (x *Index) Member(ctx context.Context, k fhir.Key) (Member, error) {
+	v, err := x.version(ctx, k)
+	if kind := fhir.KindOf(err); err != nil && (kind == fhir.Gone || kind == fhir.NotFound) {
+		return Member{Patient: k}, nil
+	}
+	if err != nil {
+		return Member{}, err
+	}
+	return source.MemberOf(v), nil
+}
+
+// Link is what holds two members of a person together.
+type Link struct {
+	A, B        fhir.Key
+	Reasons     []link.Reason
+	Probability float64
+	By          string // the human who said so; "" for evidence
+}
+
+// Links lists what holds the members of a person together: certain evidence
+// and human decisions, in order of the members.
+func (x *Index) Links(ctx context.Context, k fhir.Key) ([]Link, error) {
+	members, err := x.Members(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	var out []Link
+	for _, a := range members {
+		evidence, err := x.evidence(ctx, a, members)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, evidence...)
+	}
+	return out, nil
+}
+
+// evidence lists the links of a with members behind it in order.
+func (x *Index) evidence(ctx context.Context, a fhir.Key, members []fhir.Key) ([]Link, error) {
+	c := &change{x: x}
+	edges, err := c.edgesOf(ctx, a.ID)
+	if err != nil {
+		return nil, err
+	}
+	said, err := c.decisionsOf(ctx, a.ID)
+	if err != nil {
+		return nil, err
+	}
+	var out []Link
+	for _, b := range members {
+		if b.ID <= a.ID {
+			continue
+		}
+		if e := edges[b.ID]; e != nil {
+			out = append(out, Link{A: a, B: b, Reasons: e.Reasons, Probability: e.Probability})
+		}
+		if d := said[b.ID]; d != nil && d.Same {
+			entry, err := x.entry(ctx, d.Journal)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, Link{A: a, B: b, Reasons: []link.Reason{link.HumanLink}, Probability: 1, By: entry.Actor})
+		}
+	}
+	return out, nil
 }

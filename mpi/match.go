@@ -9,6 +9,7 @@ import (
 	"hutong/mpi/block"
 	"hutong/mpi/link"
 	"hutong/mpi/score"
+	"hutong/mpi/source"
 	"hutong/profiles"
 )
 
@@ -21,11 +22,11 @@ const defaultCount = 20
 // the likeliest first. A person is scored by the member that agrees best, and
 // is out if any member must be someone else.
 func (x *Index) Match(ctx context.Context, patientJSON []byte, o MatchOptions) ([]Candidate, error) {
-	p, err := readPatient(patientJSON)
+	p, err := source.Read(patientJSON)
 	if err != nil {
 		return nil, err
 	}
-	query := &row{rec: p.record("", x.now())}
+	query := &row{rec: p.Record("", x.now())}
 	keys := block.Keys(query.rec, x.now())
 	if len(keys) == 0 {
 		return nil, fhir.Errorf(fhir.Unprocessable, "too little is known to look for a person: give an identifier, or a name with a birth date, phone or address").At("Patient")

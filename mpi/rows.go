@@ -15,6 +15,7 @@ import (
 	"hutong/mpi/block"
 	"hutong/mpi/link"
 	"hutong/mpi/normal"
+	"hutong/mpi/source"
 )
 
 // The space holds, under one-letter prefixes:
@@ -47,21 +48,15 @@ type row struct {
 }
 
 type rowHead struct {
-	Rev       uint64       `json:"n"` // grows with every write of the row
-	Version   uint64       `json:"v"` // of the source Patient
-	Person    string       `json:"p"`
-	Origin    string       `json:"o,omitempty"` // the first person it was given
-	Custodian string       `json:"c,omitempty"`
-	Inactive  bool         `json:"i,omitempty"`
-	Deleted   bool         `json:"d,omitempty"`
-	Updated   time.Time    `json:"u"` // lastUpdated of Version
-	Links     []sourceLink `json:"l,omitempty"`
-}
-
-// sourceLink is a Patient.link that the hospital itself states.
-type sourceLink struct {
-	Other string `json:"o"` // Patient id
-	Type  string `json:"t"` // replaced-by, replaces, refer, seealso
+	Rev       uint64        `json:"n"` // grows with every write of the row
+	Version   uint64        `json:"v"` // of the source Patient
+	Person    string        `json:"p"`
+	Origin    string        `json:"o,omitempty"` // the first person it was given
+	Custodian string        `json:"c,omitempty"`
+	Inactive  bool          `json:"i,omitempty"`
+	Deleted   bool          `json:"d,omitempty"`
+	Updated   time.Time     `json:"u"` // lastUpdated of Version
+	Links     []source.Link `json:"l,omitempty"`
 }
 
 func (r *row) revision() uint64    { return r.head.Rev }

@@ -1,4 +1,6 @@
-package mpi
+// Package source reads the FHIR side of identity: a source Patient into
+// comparison form, and several of them into a golden record. It is pure.
+package source
 
 import (
 	"encoding/json"
@@ -9,9 +11,9 @@ import (
 	"hutong/mpi/normal"
 )
 
-// patient is the part of a FHIR R4 Patient that identity is read from. The
+// Patient is the part of a FHIR R4 Patient that identity is read from. The
 // raw elements go into the golden record as their hospital wrote them.
-type patient struct {
+type Patient struct {
 	ID                   string            `json:"id"`
 	Active               *bool             `json:"active"`
 	Identifier           []json.RawMessage `json:"identifier"`
@@ -25,13 +27,22 @@ type patient struct {
 	MaritalStatus        json.RawMessage   `json:"maritalStatus"`
 	MultipleBirthInteger int               `json:"multipleBirthInteger"`
 	MultipleBirthBoolean bool              `json:"multipleBirthBoolean"`
-	Link                 []struct {
+	Linked               []struct {
 		Other struct {
 			Reference string `json:"reference"`
 		} `json:"other"`
 		Type string `json:"type"`
 	} `json:"link"`
 }
+
+// Link is a Patient.link that the hospital itself states.
+type Link struct {
+	Other string `json:"o"` // Patient id
+	Type  string `json:"t"` // replaced-by, replaces, refer, seealso
+}
+
+// IsActive is Patient.active, which is true unless said otherwise.
+func (p *Patient) IsActive() bool { return p.Active == nil || *p.Active }
 
 type identifier struct {
 	Use    string `json:"use"`
@@ -74,17 +85,17 @@ type address struct {
 	PostalCode string   `json:"postalCode"`
 }
 
-// readPatient parses a Patient's JSON.
-func readPatient(data []byte) (*patient, error) {
-	var p patient
+// Read parses a Patient's JSON.
+func Read(data []byte) (*Patient, error) {
+	var p Patient
 	if err := json.Unmarshal(data, &p); err != nil {
 		return nil, fhir.Errorf(fhir.Structure, "not a Patient that can be read").At("Patient")
 	}
 	return &p, nil
 }
 
-// record brings the demographics into comparison form.
-func (p *patient) record(custodian string, now time.Time) *normal.Record {
+// Record brings the demographics into comparison form.
+func (p *Patient) Record(custodian string, now time.Time) *normal.Record {
 	r := &normal.Record{
 		Sex: normal.ParseSex(p.Gender), Order: min(max(p.MultipleBirthInteger, 0), 99),
 		Multiple: p.MultipleBirthBoolean || p.MultipleBirthInteger > 0,
@@ -144,12 +155,12 @@ func each[T any](raw []json.RawMessage, do func(T)) {
 	}
 }
 
-// sourceLinks are the links to other Patients of this server.
-func (p *patient) sourceLinks() []sourceLink {
-	var out []sourceLink
-	for _, l := range p.Link {
+// Links are the links to other Patients of this server.
+func (p *Patient) Links() []Link {
+	var out []Link
+	for _, l := range p.Linked {
 		if k, ok := fhir.ParseKey(l.Other.Reference); ok && k.Type == "Patient" && k.ID != p.ID {
-			out = append(out, sourceLink{k.ID, l.Type})
+			out = append(out, Link{k.ID, l.Type})
 		}
 	}
 	return out

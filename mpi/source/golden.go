@@ -1,11 +1,9 @@
-package mpi
+package source
 
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"encoding/json"
-	"errors"
 	"slices"
 	"time"
 
@@ -31,65 +29,37 @@ type Member struct {
 	Active       bool
 }
 
-// source is a member as read now.
-type source struct {
-	key      fhir.Key
-	p        *patient
-	verified bool // carries a valid citizen id that agrees with its own fields
-	active   bool
-	trust    int
-	updated  time.Time
-	owner    string
+// Version is a member as its hospital last wrote it.
+type Version struct {
+	Key     fhir.Key
+	Patient *Patient
+	Owner   string // custodian
+	Trust   int    // of the owner: higher wins
+	Updated time.Time
+
+	verified bool
 }
 
-// Golden makes the golden record of the person that k names or belongs to. It
-// is a pure function of the members and the survivorship rules: an active
-// record before an inactive one, then one whose citizen id is valid and agrees
-// with its birth date and sex, then the more trusted source, then the newer.
-// Each element comes whole from one member; identifiers are the union.
-func (x *Index) Golden(ctx context.Context, k fhir.Key) (*Golden, error) {
-	p, err := x.personFor(ctx, k)
-	if err != nil {
-		return nil, err
+// Compose makes the golden record of a person of the given id. It is a pure
+// function of the members and the survivorship rules: an active record before
+// an inactive one, then one whose citizen id is valid and agrees with its birth
+// date and sex, then the more trusted source, then the newer. Each element
+// comes whole from one member; identifiers are the union.
+func Compose(person fhir.Key, members []Version, now time.Time) (*Golden, error) {
+	members = slices.Clone(members)
+	for i := range members {
+		m := &members[i]
+		rec := m.Patient.Record(m.Owner, now)
+		m.verified = rec.CitizenID() != "" && len(rec.CrossCheck(now)) == 0
 	}
-	if p == nil || len(p.Members) == 0 {
-		return nil, fhir.Errorf(fhir.NotFound, "the index knows no such person")
-	}
-	sources, err := x.sources(ctx, p.Members)
-	if err != nil {
-		return nil, err
-	}
-	g := &Golden{Person: keyOf(p.ID), Sources: map[string]string{}}
-	g.JSON, err = json.Marshal(g.compose(sources, p.Members))
-	return g, err
-}
-
-func (x *Index) sources(ctx context.Context, members []string) ([]source, error) {
-	var out []source
-	for _, id := range members {
-		res, err := x.read(ctx, keyOf(id))
-		if errors.Is(err, fhir.E(fhir.Gone)) || errors.Is(err, fhir.E(fhir.NotFound)) {
-			continue // deleted a moment ago: its feed is on the way
-		}
-		if err != nil {
-			return nil, err
-		}
-		p, err := readPatient(res.Body.Raw)
-		if err != nil {
-			return nil, err
-		}
-		rec := p.record(res.Facts.Custodian, x.now())
-		out = append(out, source{
-			key: keyOf(id), p: p, active: p.Active == nil || *p.Active,
-			verified: rec.CitizenID() != "" && len(rec.CrossCheck(x.now())) == 0,
-			trust:    x.trust(res.Facts.Custodian), updated: res.LastUpdated, owner: res.Facts.Custodian,
-		})
-	}
-	slices.SortFunc(out, func(a, b source) int {
-		return cmp.Or(flag(b.active, a.active), flag(b.verified, a.verified), cmp.Compare(b.trust, a.trust),
-			b.updated.Compare(a.updated), cmp.Compare(a.key.ID, b.key.ID))
+	slices.SortFunc(members, func(a, b Version) int {
+		return cmp.Or(flag(b.Patient.IsActive(), a.Patient.IsActive()), flag(b.verified, a.verified), cmp.Compare(b.Trust, a.Trust),
+			b.Updated.Compare(a.Updated), cmp.Compare(a.Key.ID, b.Key.ID))
 	})
-	return out, nil
+	g := &Golden{Person: person, Sources: map[string]string{}}
+	var err error
+	g.JSON, err = json.Marshal(g.compose(members))
+	return g, err
 }
 
 func flag(a, b bool) int {
@@ -127,12 +97,12 @@ type goldenLink struct {
 	Type string `json:"type"`
 }
 
-func (g *Golden) compose(sources []source, members []string) *goldenPatient {
+func (g *Golden) compose(sources []Version) *goldenPatient {
 	out := &goldenPatient{ResourceType: "Patient", ID: g.Person.ID, Active: true, Identifier: union(sources)}
 	for i := range sources {
 		s := &sources[i]
-		p := s.p
-		g.Members = append(g.Members, s.member())
+		p := s.Patient
+		g.Members = append(g.Members, MemberOf(s))
 		g.list(&out.Name, namesOf(p), "name", s)
 		g.list(&out.Telecom, p.Telecom, "telecom", s)
 		g.list(&out.Address, p.Address, "address", s)
@@ -140,28 +110,28 @@ func (g *Golden) compose(sources []source, members []string) *goldenPatient {
 		g.text(&out.BirthDate, p.BirthDate, "birthDate", s)
 		g.text(&out.DeceasedDateTime, p.DeceasedDateTime, "deceased", s)
 		if p.DeceasedBoolean && !out.DeceasedBoolean {
-			out.DeceasedBoolean, g.Sources["deceased"] = true, s.key.String()
+			out.DeceasedBoolean, g.Sources["deceased"] = true, s.Key.String()
 		}
 		if len(out.MaritalStatus) == 0 && len(p.MaritalStatus) > 0 {
-			out.MaritalStatus, g.Sources["maritalStatus"] = p.MaritalStatus, s.key.String()
+			out.MaritalStatus, g.Sources["maritalStatus"] = p.MaritalStatus, s.Key.String()
 		}
 		if out.MultipleBirth == 0 && p.MultipleBirthInteger > 0 {
-			out.MultipleBirth, g.Sources["multipleBirth"] = p.MultipleBirthInteger, s.key.String()
+			out.MultipleBirth, g.Sources["multipleBirth"] = p.MultipleBirthInteger, s.Key.String()
 		}
 	}
 	if out.DeceasedDateTime != "" {
 		out.DeceasedBoolean = false // deceased[x] has one form
 	}
-	for _, m := range refs(members) {
+	for i := range sources {
 		l := goldenLink{Type: "refer"}
-		l.Other.Reference = m
+		l.Other.Reference = sources[i].Key.String()
 		out.Link = append(out.Link, l)
 	}
 	return out
 }
 
 // namesOf leaves out names that stand for none (某某之子), unless there is nothing else.
-func namesOf(p *patient) []json.RawMessage {
+func namesOf(p *Patient) []json.RawMessage {
 	var proper []json.RawMessage
 	each(p.Name, func(raw json.RawMessage) {
 		var n humanName
@@ -172,24 +142,24 @@ func namesOf(p *patient) []json.RawMessage {
 	return proper
 }
 
-func (g *Golden) list(dst *[]json.RawMessage, have []json.RawMessage, element string, s *source) {
+func (g *Golden) list(dst *[]json.RawMessage, have []json.RawMessage, element string, s *Version) {
 	if len(*dst) == 0 && len(have) > 0 {
-		*dst, g.Sources[element] = have, s.key.String()
+		*dst, g.Sources[element] = have, s.Key.String()
 	}
 }
 
-func (g *Golden) text(dst *string, have, element string, s *source) {
+func (g *Golden) text(dst *string, have, element string, s *Version) {
 	if *dst == "" && have != "" {
-		*dst, g.Sources[element] = have, s.key.String()
+		*dst, g.Sources[element] = have, s.Key.String()
 	}
 }
 
 // union gathers the members' identifiers, each system and value once.
-func union(sources []source) []json.RawMessage {
+func union(sources []Version) []json.RawMessage {
 	var out []json.RawMessage
 	seen := map[string]bool{}
 	for i := range sources {
-		each(sources[i].p.Identifier, func(raw json.RawMessage) {
+		each(sources[i].Patient.Identifier, func(raw json.RawMessage) {
 			var id identifier
 			if json.Unmarshal(raw, &id) != nil || id.Value == "" {
 				return
@@ -204,9 +174,10 @@ func union(sources []source) []json.RawMessage {
 	return out
 }
 
-func (s *source) member() Member {
-	m := Member{Patient: s.key, Organization: s.owner, Gender: s.p.Gender, BirthDate: s.p.BirthDate, Active: s.active}
-	each(s.p.Name, func(n humanName) {
+// MemberOf is the list form of a source record.
+func MemberOf(s *Version) Member {
+	m := Member{Patient: s.Key, Organization: s.Owner, Gender: s.Patient.Gender, BirthDate: s.Patient.BirthDate, Active: s.Patient.IsActive()}
+	each(s.Patient.Name, func(n humanName) {
 		if m.Name == "" {
 			m.Name = n.display()
 		}

@@ -1,0 +1,96 @@
+// Package rest serves the master patient index over HTTP: $match and $person
+// beside the FHIR interactions, and the steward's API under /api/identity.
+// Its contract, with examples, is API.md. It authenticates nobody: who may do
+// what is asked of Config.Authorize.
+package rest
+
+import (
+	"errors"
+
+	"github.com/gin-gonic/gin"
+
+	"hutong/fhir"
+	"hutong/fhir/rest"
+	"hutong/mpi"
+)
+
+// The actions that Authorize is asked about.
+const (
+	ActionMatch  = "identity.match"  // $match
+	ActionPerson = "identity.person" // golden records and members
+	ActionQueue  = "identity.queue"  // the worklist and explanations
+	ActionDecide = "identity.decide" // decisions, splits and undo
+	ActionFull   = "identity.full"   // identifiers and phones in full (ID-15)
+)
+
+// Config is what the handlers need.
+type Config struct {
+	Index *mpi.Index
+	// Authorize says who asks and whether they may; an error (Unauthorized,
+	// Forbidden) is answered as it stands. For ActionFull an error only masks.
+	Authorize func(c *gin.Context, action string) (actor string, err error)
+	// Disclosed records, durably, that an answer is about to name these
+	// Patients; an error refuses the answer. nil records nothing (open mode).
+	Disclosed func(c *gin.Context, action string, patients []fhir.Key) error
+}
+
+// Handlers serve the index.
+type Handlers struct{ cfg Config }
+
+// New checks the configuration.
+func New(cfg Config) (*Handlers, error) {
+	if cfg.Index == nil || cfg.Authorize == nil {
+		return nil, errors.New("mpi/rest: Index and Authorize are required")
+	}
+	return &Handlers{cfg}, nil
+}
+
+// Mount puts the steward's routes on g, whose path is /api/identity. Match and
+// Person are mounted by the FHIR binding as operations.
+func (h *Handlers) Mount(g gin.IRouter) {
+	g.GET("/queue", h.queue)
+	g.GET("/queue/:id", h.task)
+	g.POST("/queue/:id", h.decide)
+	g.GET("/persons/:id", h.person)
+	g.POST("/persons/:id/split", h.split)
+	g.POST("/journal/:id/undo", h.undo)
+	g.GET("/explain", h.explain)
+	g.GET("/stats", h.stats)
+}
+
+// allow asks Authorize, and answers the refusal. ok is false if refused.
+func (h *Handlers) allow(c *gin.Context, action string) (actor string, ok bool) {
+	actor, err := h.cfg.Authorize(c, action)
+	if err != nil {
+		rest.WriteError(c, err)
+		return "", false
+	}
+	return actor, true
+}
+
+// view tells how values are shown to this caller.
+func (h *Handlers) view(c *gin.Context) view {
+	_, err := h.cfg.Authorize(c, ActionFull)
+	return view{masked: err != nil}
+}
+
+// answer records the disclosure and then writes the body: audit comes first.
+func (h *Handlers) answer(c *gin.Context, action string, about []fhir.Key, body any) {
+	if h.cfg.Disclosed != nil {
+		if err := h.cfg.Disclosed(c, action, about); err != nil {
+			rest.WriteError(c, err)
+			return
+		}
+	}
+	c.Header("Cache-Control", "no-store")
+	c.JSON(200, body)
+}
+
+// bind reads a JSON body of at most 1 MiB.
+func bind(c *gin.Context, into any) bool {
+	if err := readJSON(c, into); err != nil {
+		rest.WriteError(c, err)
+		return false
+	}
+	return true
+}
