@@ -44,6 +44,7 @@ type Catalogue struct {
 	byLOINC   map[string]*Item
 	toLOINC   map[coding]string   // local code -> LOINC, equal or equivalent only
 	local     map[[2]string]Local // system, item code -> the sender's code
+	codings   map[string][][2]string
 	alliances map[string]Alliance
 }
 
@@ -57,7 +58,8 @@ type Local struct{ System, Code, Display string }
 func NewCatalogue() (*Catalogue, error) {
 	c := &Catalogue{
 		byCode: map[string]*Item{}, byLOINC: map[string]*Item{},
-		toLOINC: map[coding]string{}, local: map[[2]string]Local{}, alliances: map[string]Alliance{},
+		toLOINC: map[coding]string{}, local: map[[2]string]Local{},
+		codings: map[string][][2]string{}, alliances: map[string]Alliance{},
 	}
 	for _, load := range []func() error{c.loadItems, c.loadLOINC, c.loadLocal, c.loadScopes} {
 		if err := load(); err != nil {
@@ -128,6 +130,7 @@ func (c *Catalogue) loadItems() error {
 			return err
 		}
 		c.byCode[con.Code] = &c.items[i]
+		c.codings[con.Code] = [][2]string{{HRItem, con.Code}}
 	}
 	return nil
 }
@@ -139,6 +142,7 @@ func (c *Catalogue) loadLOINC() error {
 			return fmt.Errorf("loinc-to-hr-item names no item: %s", t.Code)
 		}
 		c.byLOINC[e.Code] = item
+		c.codings[t.Code] = append(c.codings[t.Code], [2]string{LOINC, e.Code})
 		return nil
 	})
 }
@@ -148,6 +152,7 @@ func (c *Catalogue) loadLocal() error {
 		c.toLOINC[coding{source, e.Code}] = t.Code
 		if item := c.byLOINC[t.Code]; item != nil {
 			c.local[[2]string{source, item.Code}] = Local{source, e.Code, e.Display}
+			c.codings[item.Code] = append(c.codings[item.Code], [2]string{source, e.Code})
 		}
 		return nil
 	})
@@ -171,3 +176,7 @@ func (c *Catalogue) loadScopes() error {
 	}
 	return nil
 }
+
+// Codings lists the system and code pairs by which a result may name the item:
+// its hr-item code, every LOINC code and every local code that map to it.
+func (c *Catalogue) Codings(item string) [][2]string { return c.codings[item] }
