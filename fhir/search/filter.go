@@ -59,7 +59,7 @@ func (p *Parser) param(t fhir.Type, types []fhir.Type, code string) *definition.
 	return param
 }
 
-func (p *Parser) noParam(t fhir.Type, types []fhir.Type, code string) error {
+func (p *Parser) noParam(t fhir.Type, types []fhir.Type, code string) *unknownError {
 	e := &unknownError{name: code, of: string(t)}
 	switch {
 	case t == "" && len(types) == 0:

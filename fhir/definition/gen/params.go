@@ -80,6 +80,11 @@ func readParameters() (simple, composite []searchParameter, err error) {
 
 func writeParam(b *bytes.Buffer, p searchParameter, index map[string]int) {
 	fmt.Fprintf(b, "{Code: %q, URL: %q, Type: %s, Bases: %s, Expression: %q", p.Code, p.URL, typeNames[p.Type], types(p.Base), p.Expression)
+	// "patient" means a Patient, though some of its definitions list Group, which
+	// the subject beneath may be: then patient=1 names one thing.
+	if p.Code == "patient" && slices.Contains(p.Target, "Patient") {
+		p.Target = []string{"Patient"}
+	}
 	if n := len(p.Target); n > 0 && n < anyTarget {
 		slices.Sort(p.Target)
 		fmt.Fprintf(b, ", Targets: %s", types(p.Target))
