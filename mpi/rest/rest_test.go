@@ -1,0 +1,241 @@
+package rest_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/gin-gonic/gin"
+
+	"hutong/fhir"
+	"hutong/fhir/store/disk"
+	"hutong/mpi"
+	"hutong/mpi/rest"
+)
+
+// server is the API over an index with a handful of people. full is what
+// Authorize says of unmasked values.
+type server struct {
+	t         *testing.T
+	h         http.Handler
+	full      bool
+	deny      string // action refused
+	noAudit   bool
+	disclosed []fhir.Key
+}
+
+func newServer(t *testing.T, patients map[string]string) *server {
+	t.Helper()
+	s := &server{t: t}
+	st, err := disk.Open("mpi", disk.Options{VFS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = st.Close() })
+	now := time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC)
+	read := func(_ context.Context, k fhir.Key) (fhir.Resource, error) {
+		raw, ok := patients[k.ID]
+		if !ok {
+			return fhir.Resource{}, fhir.E(fhir.NotFound)
+		}
+		return fhir.Resource{Version: fhir.Version{Key: k, VersionID: 1, LastUpdated: now, Method: fhir.Created}, Body: fhir.Body{Raw: []byte(raw)}, Facts: fhir.Facts{Custodian: "org-" + k.ID}}, nil
+	}
+	x, err := mpi.Open(t.Context(), mpi.Config{Space: st.Space("mpi"), Read: read, Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"a", "b", "c", "d"} {
+		if patients[id] == "" {
+			continue
+		}
+		if err := x.Feed(t.Context(), fhir.Key{Type: "Patient", ID: id}, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h, err := rest.New(rest.Config{Index: x, Authorize: s.authorize, Disclosed: s.disclose})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gin.SetMode(gin.TestMode)
+	r := gin.New()
+	h.Mount(r.Group("/api/identity"))
+	r.POST("/fhir/Patient/$match", h.Match)
+	r.GET("/fhir/Patient/:id/$person", h.Person)
+	s.h = r
+	return s
+}
+
+func (s *server) authorize(_ *gin.Context, action string) (string, error) {
+	if action == s.deny || action == rest.ActionFull && !s.full {
+		return "", fhir.Errorf(fhir.Forbidden, "not allowed")
+	}
+	return "steward.qi", nil
+}
+
+func (s *server) disclose(_ *gin.Context, _ string, about []fhir.Key) error {
+	s.disclosed = append(s.disclosed, about...)
+	if s.noAudit {
+		return fhir.Errorf(fhir.Busy, "the audit trail cannot be written")
+	}
+	return nil
+}
+
+// call sends a request and reads the JSON answer.
+func (s *server) call(method, path, body string, status int) map[string]any {
+	s.t.Helper()
+	w := httptest.NewRecorder()
+	s.h.ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
+	if w.Code != status {
+		s.t.Fatalf("%s %s: status %d, want %d: %s", method, path, w.Code, status, w.Body)
+	}
+	var out map[string]any
+	if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil {
+		s.t.Fatalf("%s %s: %v: %s", method, path, err, w.Body)
+	}
+	return out
+}
+
+// at walks a JSON value: at(v, "items", 0, "id").
+func at(v any, path ...any) any {
+	for _, p := range path {
+		switch p := p.(type) {
+		case string:
+			m, _ := v.(map[string]any)
+			v = m[p]
+		case int:
+			l, _ := v.([]any)
+			if p >= len(l) {
+				return nil
+			}
+			v = l[p]
+		}
+	}
+	return v
+}
+
+func (s *server) want(v any, want any, path ...any) {
+	s.t.Helper()
+	if got := at(v, path...); got != want {
+		s.t.Errorf("%v: got %v, want %v", path, got, want)
+	}
+}
+
+const zhuge = `{"resourceType":"Patient","id":"%s","name":[{"text":"诸葛雨桐"}],"birthDate":"1980-05-01","gender":"female","telecom":[{"system":"phone","value":"13812345678"}],"address":[{"text":"澄江市青溪区柳荫路十二号院三单元"}]%s}`
+
+func people() map[string]string {
+	return map[string]string{
+		"a": fmt.Sprintf(zhuge, "a", `,"identifier":[{"system":"urn:oid:2.16.156.10011.1.3","value":"500112198005010028"}]`),
+		"b": fmt.Sprintf(zhuge, "b", ""),
+	}
+}
+
+func TestQueueStory(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, people())
+	list := s.call("GET", "/api/identity/queue", "", 200)
+	s.want(list, float64(1), "open")
+	s.want(list, "诸葛**", "items", 0, "a", "name")
+	s.want(list, "org-a", "items", 0, "a", "organization")
+	s.want(list, "likely", "items", 0, "kind")
+	if len(s.disclosed) == 0 {
+		t.Error("the list was disclosed without a record")
+	}
+	path := "/api/identity/queue/" + at(list, "items", 0, "id").(string)
+	task := s.call("GET", path, "", 200)
+	s.want(task, "citizenId", "explanation", "fields", 0, "field")
+	s.want(task, "review", "explanation", "verdict")
+	s.want(task, "**", "explanation", "fields", 3, "a")
+	if w := at(task, "explanation", "fields", 3, "words", "zh-CN"); w == "" || w == nil {
+		t.Error("no words")
+	}
+	s.call("POST", path, `{"decision":"link","reason":"  "}`, 422)
+	s.call("POST", path, `{"decision":"maybe","reason":"x"}`, 400)
+	done := s.call("POST", path, `{"decision":"link","reason":"核对户口簿"}`, 200)
+	s.want(done, "done", "status")
+	s.want(done, "steward.qi", "decision", "by")
+	s.call("POST", path, `{"decision":"reject","reason":"x"}`, 409)
+	person := s.call("GET", "/api/identity/persons/b", "", 200)
+	s.want(person, "Patient/a", "members", 0, "patient")
+	s.want(person, "steward.qi", "links", 0, "by")
+	s.want(person, "decide-link", "journal", 0, "action")
+	undone := s.call("POST", "/api/identity/journal/"+at(done, "decision", "journal").(string)+"/undo", `{"reason":"弄错了"}`, 200)
+	s.want(undone, "undo", "action")
+	s.want(s.call("GET", "/api/identity/queue", "", 200), float64(1), "open")
+	s.call("POST", "/api/identity/journal/"+at(done, "decision", "journal").(string)+"/undo", `{"reason":"弄错了"}`, 409)
+}
+
+func TestSplitStory(t *testing.T) {
+	t.Parallel()
+	p := people()
+	p["b"] = fmt.Sprintf(zhuge, "b", `,"identifier":[{"system":"urn:oid:2.16.156.10011.1.3","value":"500112198005010028"}]`)
+	s := newServer(t, p)
+	s.call("POST", "/api/identity/persons/a/split", `{"members":["Patient/x"],"reason":"r"}`, 422)
+	s.call("POST", "/api/identity/persons/a/split", `{"members":["b"],"reason":"r"}`, 400)
+	out := s.call("POST", "/api/identity/persons/a/split", `{"members":["Patient/b"],"reason":"冒用"}`, 200)
+	s.want(out, "split", "journal", "action")
+	s.want(s.call("GET", "/api/identity/persons/b", "", 200), nil, "members", 1)
+}
+
+func TestMatch(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, people())
+	ask := func(extra string) string {
+		return `{"resourceType":"Parameters","parameter":[{"name":"resource","resource":{"resourceType":"Patient","identifier":[{"system":"urn:oid:2.16.156.10011.1.3","value":"500112198005010028"}],"name":[{"text":"Zhuge Yutong"}],"gender":"female"}}` + extra + `]}`
+	}
+	b := s.call("POST", "/fhir/Patient/$match", ask(`,{"name":"onlyCertainMatches","valueBoolean":true}`), 200)
+	s.want(b, "searchset", "type")
+	s.want(b, float64(1), "total")
+	s.want(b, "certain", "entry", 0, "search", "extension", 0, "valueCode")
+	s.want(b, "500112********0028", "entry", 0, "resource", "identifier", 0, "value")
+	s.want(b, "138****5678", "entry", 0, "resource", "telecom", 0, "value")
+	s.want(b, "refer", "entry", 0, "resource", "link", 0, "type")
+	s.full = true
+	s.want(s.call("POST", "/fhir/Patient/$match", ask(""), 200), "500112198005010028", "entry", 0, "resource", "identifier", 0, "value")
+	demographics := s.call("POST", "/fhir/Patient/$match", fmt.Sprintf(zhuge, "q", ""), 200)
+	s.want(demographics, float64(2), "total")
+	s.call("POST", "/fhir/Patient/$match", ask(`,{"name":"extra","valueBoolean":true}`), 400)
+	s.call("POST", "/fhir/Patient/$match", `{"resourceType":"Parameters"}`, 400)
+	s.call("POST", "/fhir/Patient/$match", `{"resourceType":"Patient"}`, 422)
+	s.call("POST", "/fhir/Patient/$match", `{`, 400)
+	s.noAudit = true
+	if out := s.call("POST", "/fhir/Patient/$match", ask(""), 503); bytes.Contains([]byte(fmt.Sprint(out)), []byte("诸葛")) {
+		t.Error("an answer left without its audit record")
+	}
+}
+
+func TestPerson(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, people())
+	g := s.call("GET", "/fhir/Patient/a/$person", "", 200)
+	s.want(g, "Patient/a", "link", 0, "other", "reference")
+	s.call("GET", "/fhir/Patient/"+at(g, "id").(string)+"/$person", "", 200)
+	s.call("GET", "/fhir/Patient/nobody/$person", "", 404)
+}
+
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, people())
+	for action, calls := range map[string][][2]string{
+		rest.ActionMatch:  {{"POST", "/fhir/Patient/$match"}},
+		rest.ActionPerson: {{"GET", "/fhir/Patient/a/$person"}, {"GET", "/api/identity/persons/a"}},
+		rest.ActionQueue:  {{"GET", "/api/identity/queue"}, {"GET", "/api/identity/queue/t-1"}, {"GET", "/api/identity/explain?a=Patient/a&b=Patient/b"}, {"GET", "/api/identity/stats"}},
+		rest.ActionDecide: {{"POST", "/api/identity/queue/t-1"}, {"POST", "/api/identity/persons/a/split"}, {"POST", "/api/identity/journal/1/undo"}},
+	} {
+		s.deny = action
+		for _, c := range calls {
+			s.want(s.call(c[0], c[1], "{}", 403), "OperationOutcome", "resourceType")
+		}
+	}
+	s.deny = ""
+	s.call("GET", "/api/identity/queue?limit=0", "", 400)
+	s.call("GET", "/api/identity/queue?status=odd", "", 400)
+	s.call("GET", "/api/identity/queue?after=xx", "", 400)
+	s.call("GET", "/api/identity/queue/t-none", "", 404)
+}
