@@ -24,13 +24,17 @@ type Persons interface {
 	Members(ctx context.Context, k fhir.Key) ([]fhir.Key, error)
 }
 
-// Config is what a Log is built from. Store, Extract and Custodian are
+// Extractor reads the index values and access facts of a stored body.
+type Extractor interface {
+	ExtractBody(b fhir.Body, key fhir.Key) ([]search.Entry, fhir.Facts, error)
+}
+
+// Config is what a Log is built from. Store, Extractor and Custodian are
 // required.
 type Config struct {
 	Store store.Store
-	// Extract reads index values and facts of a body: search.Extractor's
-	// ExtractBody.
-	Extract func(fhir.Body, fhir.Key) ([]search.Entry, fhir.Facts, error)
+	// Extractor reads index values and facts of a body: *search.Extractor.
+	Extractor Extractor
 	// Persons keeps what is told to one resident free of others; nil takes each
 	// Patient for a person of its own.
 	Persons   Persons
@@ -62,8 +66,8 @@ type request struct {
 // Open reads the head of the chain, adopts what was committed after it, and
 // starts the writer. It refuses a chain whose head is not what it was.
 func Open(ctx context.Context, cfg Config) (*Log, error) {
-	if cfg.Store == nil || cfg.Extract == nil || cfg.Custodian == "" {
-		return nil, errors.New("audit: Store, Extract and Custodian are required")
+	if cfg.Store == nil || cfg.Extractor == nil || cfg.Custodian == "" {
+		return nil, errors.New("audit: Store, Extractor and Custodian are required")
 	}
 	if cfg.Chain == "" {
 		cfg.Chain = "audit"
@@ -84,7 +88,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 		return nil, errors.New("audit: a chain's name is 1 to 40 of a-z and 0-9")
 	}
 	l := &Log{cfg: cfg, queue: make(chan *request, cfg.Queue), done: make(chan struct{})}
-	l.chain = &chain{name: cfg.Chain, store: cfg.Store, extract: cfg.Extract}
+	l.chain = &chain{name: cfg.Chain, store: cfg.Store, extract: cfg.Extractor.ExtractBody}
 	if err := l.chain.resume(ctx); err != nil {
 		return nil, err
 	}

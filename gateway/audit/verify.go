@@ -12,11 +12,18 @@ import (
 	"hutong/fhir/store"
 )
 
+// Report is what Verify found.
+type Report struct {
+	Whole  bool      `json:"whole"`  // every chain is
+	Chains []Summary `json:"chains"` // by name
+	Faults []Fault   `json:"faults"` // the first one of each chain that is not whole
+}
+
 // Fault is a place where a chain is not what it was.
 type Fault struct {
-	Chain  string
-	Seq    uint64 // the first record that is broken or missing
-	Reason string
+	Chain  string `json:"chain"`
+	Seq    uint64 `json:"seq"` // the first record that is broken or missing
+	Reason string `json:"reason"`
 }
 
 func (f Fault) String() string {
@@ -25,75 +32,76 @@ func (f Fault) String() string {
 
 // Summary tells of one verified chain.
 type Summary struct {
-	Chain   string
-	Records uint64 // verified
-	Hash    string // of the last verified record
+	Chain   string `json:"chain"`
+	Records uint64 `json:"records"` // verified
+	Hash    string `json:"hash"`    // of the last verified record
 	// Unanswered are records behind the head: a crash came between them and
 	// the head, so that nobody was answered on their account. The node adopts
 	// them at its next start.
-	Unanswered uint64
-	Whole      bool
+	Unanswered uint64 `json:"unanswered,omitempty"`
+	Whole      bool   `json:"whole"`
+}
+
+// add notes a chain and its fault, if it has one.
+func (r *Report) add(s Summary, f *Fault) {
+	s.Whole = f == nil
+	r.Chains = append(r.Chains, s)
+	if f != nil {
+		r.Whole, r.Faults = false, append(r.Faults, *f)
+	}
 }
 
 // verifyBatch is how many records are read at once.
 const verifyBatch = 500
 
 // Verify proves every chain whole: each record is there, once, unchanged, in
-// order, and the last one is the one that the durable head names. report hears
-// the first fault of each chain. The error is of reading the store, not of a
-// chain.
-func Verify(ctx context.Context, s store.Store, report func(Fault)) ([]Summary, error) {
+// order, and the last one is the one that the durable head names. The error is
+// of reading the store, not of a chain.
+func Verify(ctx context.Context, s store.Store) (Report, error) {
+	report := Report{Whole: true, Chains: []Summary{}, Faults: []Fault{}}
 	heads, err := s.Space(spaceName).Scan(ctx, []byte(headPrefix), []byte("head0"), 0)
 	if err != nil {
-		return nil, err
+		return report, err
 	}
 	snap, err := s.Snapshot(ctx, 0)
 	if err != nil {
-		return nil, err
+		return report, err
 	}
 	defer snap.Close()
-	var all []Summary
 	for _, kv := range heads {
 		v := verifier{chain: strings.TrimPrefix(string(kv.Key), headPrefix), snap: snap}
-		if json.Unmarshal(kv.Value, &v.head) != nil {
-			report(Fault{v.chain, 0, "the head record cannot be read"})
-			all = append(all, Summary{Chain: v.chain})
-			continue
+		fault := &Fault{v.chain, 0, "the head record cannot be read"}
+		if json.Unmarshal(kv.Value, &v.head) == nil {
+			if fault, err = v.run(ctx); err != nil {
+				return report, err
+			}
 		}
-		sum, fault, err := v.run(ctx)
-		if err != nil {
-			return all, err
-		}
-		if fault != nil {
-			report(*fault)
-		}
-		all = append(all, sum)
+		report.add(v.summary(), fault)
 	}
-	return headless(ctx, snap, all, report)
+	return report, headless(ctx, snap, &report)
 }
 
 // headless looks for records of chains that have lost their head.
-func headless(ctx context.Context, snap store.Snapshot, all []Summary, report func(Fault)) ([]Summary, error) {
+func headless(ctx context.Context, snap store.Snapshot, report *Report) error {
 	known := map[string]bool{}
-	for _, s := range all {
+	for _, s := range report.Chains {
 		known[s.Chain] = true
 	}
 	q := search.Query{Type: "AuditEvent", Count: 1000, Restriction: search.Unrestricted()}
 	for {
 		page, err := snap.Search(ctx, &q)
 		if err != nil {
-			return all, err
+			return err
 		}
 		for i := range page.Matches {
 			chain, _, ok := parseRecord(page.Matches[i].ID)
 			if ok && !known[chain] {
 				known[chain] = true
-				report(Fault{chain, 1, "the chain has no head record"})
-				all = append(all, Summary{Chain: chain})
+				report.add(Summary{Chain: chain}, &Fault{chain, 1, "the chain has no head record"})
 			}
 		}
 		if page.Next == nil {
-			return all, nil
+			return nil
 		}
 		q.After = page.Next
 	}
@@ -106,32 +114,33 @@ type verifier struct {
 	snap  store.Snapshot
 	end   Head // last record read
 	prior Head // the one before
+
+	unanswered uint64
 }
 
-func (v *verifier) run(ctx context.Context) (Summary, *Fault, error) {
+func (v *verifier) run(ctx context.Context) (*Fault, error) {
 	for v.end.Seq < v.head.Seq {
-		n := min(verifyBatch, v.head.Seq-v.end.Seq)
-		records, fault, err := v.read(ctx, n)
+		records, missing, err := v.read(ctx, min(verifyBatch, v.head.Seq-v.end.Seq))
 		if err != nil {
-			return Summary{}, nil, err
+			return nil, err
 		}
 		for i := range records {
 			if f := v.step(ctx, &records[i]); f != nil {
-				return v.summary(0, false), f, nil
+				return f, nil
 			}
 		}
-		if fault != nil {
-			return v.summary(0, false), fault, nil
+		if missing != nil {
+			return missing, nil
 		}
 	}
 	if v.end != v.head {
-		return v.summary(0, false), &Fault{v.chain, v.head.Seq, "its content is not what the head record names"}, nil
+		return &Fault{v.chain, v.head.Seq, "its content is not what the head record names"}, nil
 	}
 	return v.tail(ctx)
 }
 
-func (v *verifier) summary(unanswered uint64, whole bool) Summary {
-	return Summary{Chain: v.chain, Records: v.end.Seq, Hash: v.end.Hash, Unanswered: unanswered, Whole: whole}
+func (v *verifier) summary() Summary {
+	return Summary{Chain: v.chain, Records: v.end.Seq, Hash: v.end.Hash, Unanswered: v.unanswered}
 }
 
 // read gets the next n records, or those before the first that is missing or
@@ -199,19 +208,18 @@ func (v *verifier) vouched(ctx context.Context, h Head) bool {
 }
 
 // tail looks behind the head.
-func (v *verifier) tail(ctx context.Context) (Summary, *Fault, error) {
-	var unanswered uint64
+func (v *verifier) tail(ctx context.Context) (*Fault, error) {
 	for {
 		r, err := v.snap.Get(ctx, recordKey(v.chain, v.end.Seq+1))
 		if errors.Is(err, fhir.E(fhir.NotFound)) {
-			return v.summary(unanswered, true), nil, nil
+			return nil, nil
 		}
 		if err != nil {
-			return v.summary(unanswered, false), &Fault{v.chain, v.end.Seq + 1, missing(err)}, ctx.Err()
+			return &Fault{v.chain, v.end.Seq + 1, missing(err)}, ctx.Err()
 		}
 		if f := v.step(ctx, &r); f != nil {
-			return v.summary(unanswered, false), f, nil
+			return f, nil
 		}
-		unanswered++
+		v.unanswered++
 	}
 }

@@ -21,22 +21,20 @@ import (
 // Authenticate lets only requests with a valid bearer token pass, with their
 // principal and origin in the request's context. Others are answered 401 with
 // WWW-Authenticate (RFC 6750) and an OperationOutcome.
-func (s *Server) Authenticate() gin.HandlerFunc {
-	return func(c *gin.Context) {
-		ctx := withOrigin(c)
-		token, sent := bearer(c.Request)
-		if !sent {
-			s.challenge(c, fhir.Errorf(fhir.Unauthorized, "an access token is required"), "")
-			return
-		}
-		p, err := s.Verify(ctx, token)
-		if err != nil {
-			s.refuse(ctx, c, err)
-			return
-		}
-		c.Request = c.Request.WithContext(principal.With(ctx, p))
-		c.Next()
+func (s *Server) Authenticate(c *gin.Context) {
+	ctx := withOrigin(c)
+	token, sent := bearer(c.Request)
+	if !sent {
+		s.challenge(c, fhir.Errorf(fhir.Unauthorized, "an access token is required"), "")
+		return
 	}
+	p, err := s.Verify(ctx, token)
+	if err != nil {
+		s.refuse(ctx, c, err)
+		return
+	}
+	c.Request = c.Request.WithContext(principal.With(ctx, p))
+	c.Next()
 }
 
 // refuse answers a token that did not verify. The refusal is audited without
@@ -65,7 +63,11 @@ func bearer(r *http.Request) (string, bool) {
 	return strings.TrimSpace(token), ok && strings.EqualFold(scheme, "Bearer")
 }
 
+// withOrigin notes where the request came from, if nobody has yet.
 func withOrigin(c *gin.Context) context.Context {
+	if principal.OriginOf(c.Request.Context()).Address != "" {
+		return c.Request.Context()
+	}
 	return principal.WithOrigin(c.Request.Context(), principal.Origin{
 		Address: c.ClientIP(), Request: c.GetHeader("X-Request-Id"),
 	})
@@ -102,8 +104,8 @@ func loopback(host string) bool {
 	return err == nil && a.IsLoopback()
 }
 
-// Me is the answer of /api/me: what the apps show of who is logged in.
-type Me struct {
+// Identity is the answer of /api/me: what the apps show of who is logged in.
+type Identity struct {
 	Subject      string           `json:"subject"`
 	Name         string           `json:"name,omitempty"`
 	Client       string           `json:"client"`
@@ -115,30 +117,28 @@ type Me struct {
 	Open         bool             `json:"open,omitempty"`
 }
 
-// MeHandler serves GET /api/me behind Authenticate or Open. persons may be nil.
-func MeHandler(persons Persons) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		ctx := c.Request.Context()
-		p := principal.From(ctx)
-		if p == nil {
-			rest.WriteError(c, fhir.Errorf(fhir.Unauthorized, "an access token is required"))
-			return
-		}
-		me := Me{
-			Subject: p.Subject, Name: p.Name, Client: p.Client, Roles: p.Roles, Organization: p.Organization,
-			Practitioner: p.Practitioner, Scopes: p.Scopes, Open: p.Open,
-		}
-		key, err := personOf(ctx, persons, p)
-		if err != nil {
-			rest.WriteError(c, err)
-			return
-		}
-		if !key.IsZero() {
-			me.Patient = key.String()
-		}
-		c.Header("Cache-Control", "no-store")
-		c.JSON(http.StatusOK, me)
+// Me serves GET /api/me behind Authenticate or Open.
+func (s *Server) Me(c *gin.Context) {
+	ctx := c.Request.Context()
+	p := principal.From(ctx)
+	if p == nil {
+		rest.WriteError(c, fhir.Errorf(fhir.Unauthorized, "an access token is required"))
+		return
 	}
+	me := Identity{
+		Subject: p.Subject, Name: p.Name, Client: p.Client, Roles: p.Roles, Organization: p.Organization,
+		Practitioner: p.Practitioner, Scopes: p.Scopes, Open: p.Open,
+	}
+	key, err := personOf(ctx, s.cfg.Persons, p)
+	if err != nil {
+		rest.WriteError(c, err)
+		return
+	}
+	if !key.IsZero() {
+		me.Patient = key.String()
+	}
+	c.Header("Cache-Control", "no-store")
+	c.JSON(http.StatusOK, me)
 }
 
 // personOf finds a resident's person: zero for others, and for a resident of

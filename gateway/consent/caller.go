@@ -76,7 +76,7 @@ func orAll(t fhir.Type) string {
 // keeping.
 func (c *Caller) Stamp() interact.Stamp {
 	if c.role == principal.Resident {
-		return interact.Stamp{Custodian: c.policy.cfg.Exchange}
+		return interact.Stamp{Custodian: c.policy.cfg.Custodian}
 	}
 	return interact.Stamp{Custodian: c.who.Organization}
 }

@@ -72,7 +72,7 @@ func (p *Policy) clinicalQuestion(ctx context.Context, q *Question, c *Caller, a
 	}
 	a := &asker{
 		organization: q.Organization, self: q.Self, purpose: c.purpose, emergency: c.who.Has(principal.Emergency),
-		exchange: p.cfg.Exchange, base: p.cfg.Base,
+		exchange: p.cfg.Custodian, base: p.cfg.Base,
 	}
 	q.Persons, err = p.persons(ctx, a, about, q.Named)
 	return err
@@ -89,7 +89,7 @@ func (p *Policy) self(ctx context.Context, who *principal.Principal) ([]fhir.Key
 		return nil, err
 	}
 	for i := range roles {
-		if roles[i].Facts.Custodian == "" || roles[i].Facts.Custodian == who.Organization || roles[i].Facts.Custodian == p.cfg.Exchange {
+		if roles[i].Facts.Custodian == "" || roles[i].Facts.Custodian == who.Organization || roles[i].Facts.Custodian == p.cfg.Custodian {
 			self = append(self, roles[i].Key)
 		}
 	}

@@ -42,10 +42,10 @@ type Glass struct {
 	Reason     string    `json:"reason"`
 }
 
-// Mount puts /api/breakglass on r, behind the authentication.
+// Mount puts /breakglass on r, which is /api behind the authentication.
 func (p *Policy) Mount(r gin.IRouter) {
-	r.POST("/api/breakglass", p.breakGlass)
-	r.GET("/api/breakglass", p.myGlasses)
+	r.POST("/breakglass", p.breakGlass)
+	r.GET("/breakglass", p.myGlasses)
 }
 
 // breakGlass serves POST /api/breakglass {patient, reason, reasonCode}.
@@ -98,7 +98,7 @@ func (p *Policy) Break(ctx context.Context, who *principal.Principal, patient fh
 	if err != nil {
 		return Glass{}, err
 	}
-	_, err = p.cfg.Writer.Put(ctx, interact.SystemCaller(p.cfg.Exchange), glassConsent(&g, who, now))
+	_, err = p.cfg.Writer.Put(ctx, interact.SystemCaller(p.cfg.Custodian), glassConsent(&g, who, now))
 	return g, err
 }
 
@@ -192,7 +192,7 @@ func (p *Policy) Glasses(ctx context.Context, who *principal.Principal) ([]Glass
 
 func (p *Policy) openGlass(r *fhir.Resource) (Glass, bool) {
 	d, err := parseDocument(r.Body.Raw)
-	if err != nil || d.Provision == nil || r.Facts.Custodian != p.cfg.Exchange {
+	if err != nil || d.Provision == nil || r.Facts.Custodian != p.cfg.Custodian {
 		return Glass{}, false
 	}
 	in, ok := p.clock().holds(d.Provision.Period)

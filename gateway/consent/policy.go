@@ -41,19 +41,19 @@ type Auditor interface {
 	Event(ctx context.Context, e audit.Event) error
 }
 
-// Config is what a Policy is built from. Reader, Persons and Exchange are
+// Config is what a Policy is built from. Reader, Persons and Custodian are
 // required; Writer and Auditor only to break the glass.
 type Config struct {
 	Reader  Reader
 	Persons Persons
 	Writer  Writer
 	Auditor Auditor
-	// Exchange is the id of the Organization that runs the exchange: custodian
-	// of what residents and the exchange itself write.
-	Exchange string
-	Base     string           // FHIR base URL, as absolute references to this server carry it
-	Zone     *time.Location   // of dates without one; nil = China Standard Time
-	Now      func() time.Time // nil: the system clock
+	// Custodian is the id of the Organization that runs the exchange: it keeps
+	// what residents and the exchange itself write.
+	Custodian string
+	Base      string           // FHIR base URL, as absolute references to this server carry it
+	Zone      *time.Location   // of dates without one; nil = China Standard Time
+	Now       func() time.Time // nil: the system clock
 	// Recent is how long after an encounter has ended it still is a treatment
 	// relationship; 0 = 30 days.
 	Recent time.Duration
@@ -66,8 +66,8 @@ type Policy struct{ cfg Config }
 
 // New checks the configuration.
 func New(cfg Config) (*Policy, error) {
-	if cfg.Reader == nil || cfg.Persons == nil || cfg.Exchange == "" {
-		return nil, errors.New("consent: Reader, Persons and Exchange are required")
+	if cfg.Reader == nil || cfg.Persons == nil || cfg.Custodian == "" {
+		return nil, errors.New("consent: Reader, Persons and Custodian are required")
 	}
 	if cfg.Zone == nil {
 		cfg.Zone = time.FixedZone("CST", 8*3600)
