@@ -42,6 +42,8 @@ type exchange struct {
 	fhir  *interact.Service
 	bus   *event.Bus
 
+	parser *search.Parser
+
 	auth        *auth.Server
 	policy      *consent.Policy
 	recognition *recognition.Service
@@ -104,18 +106,43 @@ func (e *exchange) openRepository(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	e.parser = search.NewParser(defs, options)
 	cfg := interact.Config{
-		Store: e.store, Defs: defs, Extractor: extractor, Parser: search.NewParser(defs, options), Validator: validator,
+		Store: e.store, Defs: defs, Extractor: extractor, Parser: e.parser, Validator: validator,
 		Persons: e.index, Followers: []interact.Follower{e.index}, PageKey: pageKey, BaseURL: base, About: e.about(),
 	}
 	if e.cfg.Auth != "open" {
-		if e.trail, err = audit.Open(ctx, audit.Config{Store: e.store, Extractor: extractor, Custodian: e.cfg.Operator, Log: e.log}); err != nil {
+		if e.trail, err = audit.Open(ctx, audit.Config{
+			Store: e.store, Extractor: extractor, Persons: e.index, Custodian: e.cfg.Operator, Log: e.log,
+		}); err != nil {
 			return err
 		}
 		cfg.Auditor = e.trail
 	}
 	e.fhir, err = interact.New(cfg)
 	return err
+}
+
+// about describes the installation in its CapabilityStatement.
+func (e *exchange) about() interact.About {
+	about := interact.About{Name: "Hutong", Version: version, Publisher: e.cfg.Operator}
+	if e.cfg.Auth != "open" {
+		base := e.cfg.PublicURL + "/oauth2/"
+		about.SMART = map[string]string{"authorize": base + "authorize", "token": base + "token", "revoke": base + "revoke"}
+	}
+	return about
+}
+
+// persons is the index as the gateway asks it: an unknown card is an error.
+type persons struct{ *mpi.Index }
+
+// ByIdentifier gives the person who holds a card; NotFound if nobody does.
+func (p persons) ByIdentifier(ctx context.Context, system, value string) (fhir.Key, error) {
+	k, ok, err := p.Index.ByIdentifier(ctx, system, value)
+	if err == nil && !ok {
+		err = fhir.Errorf(fhir.NotFound, "nobody is known by this card")
+	}
+	return k, err
 }
 
 // read gives a current resource to the index, whoever may see it.
@@ -131,14 +158,18 @@ func (e *exchange) read(ctx context.Context, k fhir.Key) (fhir.Resource, error) 
 // openGateway opens what decides who may see what, and the workflows.
 func (e *exchange) openGateway(ctx context.Context) (err error) {
 	people := persons{e.index}
-	e.auth, err = auth.New(ctx, auth.Config{
-		Space: e.store.Space("auth"), Issuer: e.cfg.PublicURL, Persons: people, Auditor: e.securityLog(), Log: e.log,
-	})
-	if err != nil {
+	authority := auth.Config{Space: e.store.Space("auth"), Issuer: e.cfg.PublicURL, Persons: people, Log: e.log}
+	policy := consent.Config{
+		Reader: consent.StoreReader{Store: e.store, Parser: e.parser}, Persons: people, Writer: e.fhir,
+		Custodian: e.cfg.Operator, Base: e.cfg.PublicURL + "/fhir",
+	}
+	if e.trail != nil { // a nil *audit.Log in an interface would not be nil
+		authority.Auditor, policy.Auditor = e.trail, e.trail
+	}
+	if e.auth, err = auth.New(ctx, authority); err != nil {
 		return err
 	}
-	e.policy, err = consent.New(consent.Config{Store: e.store, Persons: people, Space: e.store.Space("consent"), Custodian: e.cfg.Operator})
-	if err != nil {
+	if e.policy, err = consent.New(policy); err != nil {
 		return err
 	}
 	signer, err := consult.NewSigner(ctx, e.store.Space("consult"))
@@ -154,6 +185,7 @@ func (e *exchange) openGateway(ctx context.Context) (err error) {
 	}
 	e.recognition, err = recognition.New(recognition.Config{
 		Records: e.fhir, Callers: e.policy, Catalogue: catalogue, Space: e.store.Space("recognition"), BaseURL: e.cfg.PublicURL,
+		Links: e.index,
 	})
 	return err
 }
@@ -190,7 +222,7 @@ func (e *exchange) Close(ctx context.Context) error {
 		errs = append(errs, e.bus.Close(ctx))
 	}
 	if e.trail != nil {
-		errs = append(errs, e.trail.Close())
+		errs = append(errs, e.trail.Close(ctx))
 	}
 	if e.store != nil {
 		errs = append(errs, e.store.Close())
@@ -209,7 +241,7 @@ func openStore(cfg settings, x *search.Extractor, log zerolog.Logger) (store.Sto
 	}
 	return disk.Open(where, disk.Options{
 		CacheBytes: int64(cfg.CacheMB) << 20, Log: log,
-		Extract: func(b fhir.Body, k fhir.Key) ([]search.Entry, fhir.Facts, error) { return x.ExtractBody(b, k) },
+		Extract: x.ExtractBody,
 	})
 }
 

@@ -20,7 +20,7 @@ import (
 type Records interface {
 	Read(ctx context.Context, c interact.Caller, k fhir.Key) (fhir.Resource, error)
 	Search(ctx context.Context, c interact.Caller, r interact.SearchRequest) (*interact.Bundle, error)
-	Transaction(ctx context.Context, c interact.Caller, body []byte) (*interact.Bundle, error)
+	Transaction(ctx context.Context, c interact.Caller, body []byte, o interact.BundleOptions) (*interact.Bundle, error)
 }
 
 // Callers makes the caller of a principal: what they may see for a purpose.
@@ -340,7 +340,7 @@ func (s *Service) save(ctx context.Context, c *Consultation, artefacts ...obj) e
 	if err != nil {
 		return err
 	}
-	_, err = s.cfg.Records.Transaction(ctx, interact.SystemCaller(c.InvitingOrg), body)
+	_, err = s.cfg.Records.Transaction(ctx, interact.SystemCaller(c.InvitingOrg), body, interact.BundleOptions{})
 	if errors.Is(err, fhir.E(fhir.PreconditionFailed)) || errors.Is(err, fhir.E(fhir.Conflict)) {
 		return fhir.Errorf(fhir.Conflict, "somebody else has just moved this consultation: %w", err)
 	}
