@@ -25,9 +25,9 @@ func code(system, code, display string) obj {
 	return obj{"coding": list{c}}
 }
 
-// order is the draft order within a Task: the draft itself is deleted or
+// orderOf is the draft order within a Task: the draft itself is deleted or
 // changed by its HIS, so the Task keeps what it asked for.
-func order(raw json.RawMessage, patient string) (obj, error) {
+func orderOf(raw json.RawMessage, patient string) (obj, error) {
 	var d struct {
 		Code       json.RawMessage `json:"code"`
 		AuthoredOn string          `json:"authoredOn"`
@@ -52,7 +52,7 @@ func order(raw json.RawMessage, patient string) (obj, error) {
 // task is the decision as a Task: focus the order, input the versions of the
 // results, output the decision.
 func task(m *shown, outcome string, at time.Time) (obj, error) {
-	contained, err := order(m.Order, m.Patient)
+	contained, err := orderOf(m.Order, m.Patient)
 	if err != nil {
 		return nil, err
 	}
