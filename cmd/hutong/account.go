@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
 
+	"hutong/cmd/hutong/exchange"
 	"hutong/gateway/auth"
 	"hutong/gateway/principal"
 )
@@ -20,15 +22,15 @@ type accountCmd struct {
 // offline is what the account commands share: a data directory whose server
 // is stopped.
 type offline struct {
-	settings
+	exchange.Settings
 }
 
 // run opens the rooms that need no listener, does the work and closes them.
-func (o *offline) run(ctx context.Context, work func(*exchange) error) (err error) {
-	if err := o.check(); err != nil {
+func (o *offline) run(ctx context.Context, work func(*exchange.Exchange) error) (err error) {
+	if err := o.Check(); err != nil {
 		return err
 	}
-	e, err := openOffline(ctx, o.settings, o.logger())
+	e, err := exchange.OpenOffline(ctx, o.Settings, o.Logger())
 	if err != nil {
 		return err
 	}
@@ -68,7 +70,7 @@ func (a *addClientCmd) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	return a.run(ctx, func(e *exchange) error { return e.auth.AddClient(ctx, c) })
+	return a.run(ctx, func(e *exchange.Exchange) error { return e.Auth.AddClient(ctx, c) })
 }
 
 var (
@@ -84,20 +86,25 @@ func (a *addClientCmd) keys(c *auth.Client) error {
 		c.Keys = []json.RawMessage{raw}
 		return err
 	}
+	if a.KeyOut == "" {
+		a.KeyOut = a.ID + ".pem"
+	}
+	public, err := newClientKey(a.KeyOut)
+	if err == nil {
+		fmt.Println("private key:", a.KeyOut)
+	}
+	c.Keys = []json.RawMessage{public}
+	return err
+}
+
+// newClientKey makes a pair, writes the private key to file and gives the
+// public one.
+func newClientKey(file string) (json.RawMessage, error) {
 	private, public, err := auth.GenerateClientKey()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	out := a.KeyOut
-	if out == "" {
-		out = a.ID + ".pem"
-	}
-	if err := os.WriteFile(out, private, 0o600); err != nil {
-		return err
-	}
-	fmt.Println("private key:", out)
-	c.Keys = []json.RawMessage{public}
-	return nil
+	return public, os.WriteFile(file, private, 0o600)
 }
 
 type addUserCmd struct {
@@ -126,7 +133,7 @@ func (a *addUserCmd) Run(ctx context.Context) error {
 		}
 		password = strings.TrimSpace(string(raw))
 	}
-	err := a.run(ctx, func(e *exchange) error { return e.auth.AddUser(ctx, u, password) })
+	err := a.run(ctx, func(e *exchange.Exchange) error { return e.Auth.AddUser(ctx, u, password) })
 	if err == nil && a.PasswordFile == "" {
 		fmt.Println("password:", password)
 	}
@@ -134,7 +141,11 @@ func (a *addUserCmd) Run(ctx context.Context) error {
 }
 
 // newPassword is random, with the kinds of characters that the policy asks for.
-func newPassword() string { return "Ht-" + randomHex(4) + "-" + randomHex(4) }
+func newPassword() string {
+	b := make([]byte, 8)
+	_, _ = rand.Read(b) // never fails, see crypto/rand
+	return fmt.Sprintf("Ht-%x-%x", b[:4], b[4:])
+}
 
 type disableUserCmd struct {
 	offline
@@ -143,5 +154,5 @@ type disableUserCmd struct {
 
 // Run disables the account.
 func (d *disableUserCmd) Run(ctx context.Context) error {
-	return d.run(ctx, func(e *exchange) error { return e.auth.DisableUser(ctx, d.Login) })
+	return d.run(ctx, func(e *exchange.Exchange) error { return e.Auth.DisableUser(ctx, d.Login) })
 }

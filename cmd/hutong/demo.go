@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -9,9 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
+	"hutong/cmd/hutong/client"
+	"hutong/cmd/hutong/exchange"
 	"hutong/gateway/auth"
 	"hutong/gateway/principal"
 	"hutong/profiles"
@@ -36,23 +38,22 @@ func demoNow() time.Time {
 // region's records over HTTP, as the hospitals would.
 func (d *demoCmd) Run(ctx context.Context) error {
 	cfg := d.settings()
-	if err := cfg.check(); err != nil {
+	if err := cfg.Check(); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(d.Dir, 0o700); err != nil {
 		return err
 	}
-	log := cfg.logger()
-	e, err := openExchange(ctx, cfg, log)
+	e, err := exchange.Open(ctx, cfg, cfg.Logger())
 	if err != nil {
 		return err
 	}
-	return d.serve(ctx, e, log)
+	return d.serve(ctx, e)
 }
 
 // settings are those of a node on this machine alone.
-func (d *demoCmd) settings() settings {
-	return settings{
+func (d *demoCmd) settings() exchange.Settings {
+	return exchange.Settings{
 		Listen: d.Listen, Data: filepath.Join(d.Dir, "data"), NATS: "embedded", Auth: "smart", Operator: region.OrgExchange,
 		Timezone: "Asia/Shanghai", CacheMB: 64, LogLevel: "warn", LogFormat: "console", Grace: 10 * time.Second,
 	}
@@ -60,10 +61,10 @@ func (d *demoCmd) settings() settings {
 
 // serve runs the server and, beside it, the loading; either's failure ends
 // both.
-func (d *demoCmd) serve(ctx context.Context, e *exchange, log zerolog.Logger) error {
+func (d *demoCmd) serve(ctx context.Context, e *exchange.Exchange) error {
 	g, ctx := errgroup.WithContext(ctx)
 	ready := make(chan struct{})
-	g.Go(func() error { return serve(ctx, e, log, func() { close(ready) }) })
+	g.Go(func() error { return e.Serve(ctx, func() { close(ready) }) })
 	g.Go(func() error {
 		select {
 		case <-ready:
@@ -84,8 +85,8 @@ func (d *demoCmd) serve(ctx context.Context, e *exchange, log zerolog.Logger) er
 const done = "loaded"
 
 // prepare makes accounts and loads the region unless an earlier start did.
-func (d *demoCmd) prepare(ctx context.Context, e *exchange) (*show, error) {
-	s := &show{dir: d.Dir, url: e.cfg.PublicURL}
+func (d *demoCmd) prepare(ctx context.Context, e *exchange.Exchange) (*show, error) {
+	s := &show{dir: d.Dir, url: e.URL()}
 	mark := filepath.Join(d.Dir, done)
 	now := demoNow()
 	old, err := os.ReadFile(mark)
@@ -122,7 +123,7 @@ func (d *demoCmd) keyFile(client string) string { return filepath.Join(d.Dir, "k
 
 // accounts makes the clients with fresh keys, and the users with one fresh
 // password.
-func (d *demoCmd) accounts(ctx context.Context, e *exchange, hero region.Facts) error {
+func (d *demoCmd) accounts(ctx context.Context, e *exchange.Exchange, hero region.Facts) error {
 	if err := os.MkdirAll(filepath.Join(d.Dir, "keys"), 0o700); err != nil {
 		return err
 	}
@@ -132,19 +133,19 @@ func (d *demoCmd) accounts(ctx context.Context, e *exchange, hero region.Facts) 
 			systems[o.Client] = o.ID
 		}
 	}
-	for client, org := range systems {
-		add := addClientCmd{ID: client, Org: org, KeyOut: d.keyFile(client)}
-		c := auth.Client{ID: client, Name: client, Organization: org, Scopes: systemScopes}
-		if err := add.keys(&c); err != nil {
+	for name, org := range systems {
+		key, err := newClientKey(d.keyFile(name))
+		if err != nil {
 			return err
 		}
-		if err := e.auth.AddClient(ctx, c); err != nil {
+		c := auth.Client{ID: name, Name: name, Organization: org, Scopes: systemScopes, Keys: []json.RawMessage{key}}
+		if err := e.Auth.AddClient(ctx, c); err != nil {
 			return err
 		}
 	}
 	for _, app := range []string{"resident", "console"} {
-		c := auth.Client{ID: app + "-app", Name: "Hutong " + app, Redirects: []string{e.cfg.PublicURL + "/" + app + "/"}, Scopes: appScopes}
-		if err := e.auth.AddClient(ctx, c); err != nil {
+		c := auth.Client{ID: app + "-app", Name: "Hutong " + app, Redirects: []string{e.URL() + "/" + app + "/"}, Scopes: appScopes}
+		if err := e.Auth.AddClient(ctx, c); err != nil {
 			return err
 		}
 	}
@@ -153,7 +154,7 @@ func (d *demoCmd) accounts(ctx context.Context, e *exchange, hero region.Facts) 
 		return err
 	}
 	for _, u := range region.Users() {
-		if err := e.auth.AddUser(ctx, demoUser(u, hero), password); err != nil {
+		if err := e.Auth.AddUser(ctx, demoUser(u, hero), password); err != nil {
 			return err
 		}
 	}
@@ -173,32 +174,32 @@ func demoUser(u region.User, hero region.Facts) auth.User {
 
 // loadRegion posts the region bundle by bundle: the registry first, then the
 // hospitals, several bundles in flight.
-func (d *demoCmd) loadRegion(ctx context.Context, e *exchange, opt region.Options) error {
+func (d *demoCmd) loadRegion(ctx context.Context, e *exchange.Exchange, opt region.Options) error {
 	start, resources := time.Now(), 0
 	fmt.Printf("Loading a region of %d people into %s ...\n", d.People, d.Dir)
-	posters := map[string]*poster{}
+	posters := map[string]*client.Poster{}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(4)
 	for post := range region.Generate(opt) {
-		client := clientOf(post)
-		p := posters[client]
+		name := clientOf(post)
+		p := posters[name]
 		if p == nil {
-			key, err := os.ReadFile(d.keyFile(client))
+			key, err := os.ReadFile(d.keyFile(name))
 			if err != nil {
 				return err
 			}
-			p = newPoster(e.cfg.PublicURL)
-			p.token = clientTokens(p.url, client, key)
-			posters[client] = p
+			p = client.NewPoster(e.URL())
+			p.Token = client.SystemTokens(p.URL, name, key)
+			posters[name] = p
 		}
 		resources += post.Resources
 		if post.Client == "" { // the registry: what follows refers to it
-			if err := p.send(ctx, "POST", "/fhir", post.Bundle); err != nil {
+			if err := p.Send(ctx, "POST", "/fhir", post.Bundle); err != nil {
 				return fmt.Errorf("registry: %w", err)
 			}
 			continue
 		}
-		g.Go(func() error { return p.send(gctx, "POST", "/fhir", post.Bundle) })
+		g.Go(func() error { return p.Send(gctx, "POST", "/fhir", post.Bundle) })
 		if gctx.Err() != nil {
 			break
 		}
@@ -212,18 +213,18 @@ func (d *demoCmd) loadRegion(ctx context.Context, e *exchange, opt region.Option
 }
 
 // loadExtra posts the folder of --load as the municipal hospital.
-func (d *demoCmd) loadExtra(ctx context.Context, e *exchange) error {
+func (d *demoCmd) loadExtra(ctx context.Context, e *exchange.Exchange) error {
 	key, err := os.ReadFile(d.keyFile("his-muni"))
 	if err != nil {
 		return err
 	}
-	p := newPoster(e.cfg.PublicURL)
-	p.token = clientTokens(p.url, "his-muni", key)
+	p := client.NewPoster(e.URL())
+	p.Token = client.SystemTokens(p.URL, "his-muni", key)
 	start := time.Now()
-	sum, err := p.loadPaths(ctx, []string{d.Load}, 4, func(name string, err error) { fmt.Printf("refused: %s: %v\n", name, err) })
+	sum, err := p.Load(ctx, []string{d.Load}, 4, func(name string, err error) { fmt.Printf("refused: %s: %v\n", name, err) })
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s: %d files, %d resources in %.1f s, %d refused\n", d.Load, sum.files, sum.resources, time.Since(start).Seconds(), sum.refused)
+	fmt.Printf("%s: %d files, %d resources in %.1f s, %d refused\n", d.Load, sum.Files, sum.Resources, time.Since(start).Seconds(), sum.Refused)
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"hutong/cmd/hutong/exchange"
 )
 
 // cli is the command line. Every flag can also be given as an environment
@@ -28,9 +30,6 @@ type cli struct {
 	VerifyAudit verifyAuditCmd `cmd:"" help:"Prove the audit chain whole."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
-
-// version is set by the linker in a release.
-var version = "dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -70,6 +69,6 @@ type versionCmd struct{}
 
 // Run prints the version.
 func (versionCmd) Run() error {
-	fmt.Println("hutong", version)
+	fmt.Println("hutong", exchange.Version)
 	return nil
 }

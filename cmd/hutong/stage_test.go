@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"hutong/cmd/hutong/client"
+	"hutong/cmd/hutong/exchange"
 	"hutong/testdata/region"
 )
 
@@ -26,7 +28,7 @@ type stage struct {
 	url  string
 	demo demoCmd
 	hero region.Facts
-	e    *exchange
+	e    *exchange.Exchange
 
 	mu     sync.Mutex
 	tokens map[string]string
@@ -53,18 +55,17 @@ func raise(t *testing.T, people int) *stage {
 func (s *stage) start() {
 	s.t.Helper()
 	cfg := s.demo.settings()
-	if err := cfg.check(); err != nil {
+	if err := cfg.Check(); err != nil {
 		s.t.Fatal(err)
 	}
-	log := cfg.logger()
-	e, err := openExchange(context.Background(), cfg, log)
+	e, err := exchange.Open(context.Background(), cfg, cfg.Logger())
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.e, s.url = e, cfg.PublicURL
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- serve(ctx, e, log, func() { close(ready) }) }()
+	go func() { ended <- e.Serve(ctx, func() { close(ready) }) }()
 	select {
 	case <-ready:
 	case err := <-ended:
@@ -104,17 +105,17 @@ func (s *stage) token(who string) string {
 		if rerr != nil {
 			s.t.Fatal(rerr)
 		}
-		tok, err = clientTokens(s.url, who, key)(context.Background())
+		tok, err = client.SystemTokens(s.url, who, key)(context.Background())
 	} else {
 		password, rerr := os.ReadFile(filepath.Join(s.dir, "password"))
 		if rerr != nil {
 			s.t.Fatal(rerr)
 		}
-		l := login{base: s.url, user: who, password: strings.TrimSpace(string(password))}
+		l := client.Login{Base: s.url, User: who, Password: strings.TrimSpace(string(password))}
 		if who == "resident" {
-			l.client, l.redirect, l.scope = "resident-app", s.url+"/resident/", "patient/*.rs patient/Consent.cruds launch/patient"
+			l.Client, l.Redirect, l.Scope = "resident-app", s.url+"/resident/", "patient/*.rs patient/Consent.cruds launch/patient"
 		}
-		tok, err = l.token(context.Background())
+		tok, err = l.Token(context.Background())
 	}
 	if err != nil {
 		s.t.Fatalf("token of %s: %v", who, err)

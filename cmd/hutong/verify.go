@@ -10,12 +10,9 @@ import (
 	"os"
 	"strings"
 
-	"github.com/gin-gonic/gin"
-
-	"hutong/fhir"
-	"hutong/fhir/rest"
+	"hutong/cmd/hutong/client"
+	"hutong/cmd/hutong/exchange"
 	"hutong/gateway/audit"
-	"hutong/gateway/principal"
 )
 
 type verifyAuditCmd struct {
@@ -47,8 +44,8 @@ func (v *verifyAuditCmd) report(ctx context.Context) (report audit.Report, err e
 	if v.URL != "" {
 		return v.ask(ctx)
 	}
-	err = v.run(ctx, func(e *exchange) error {
-		report, err = audit.Verify(ctx, e.store)
+	err = v.run(ctx, func(e *exchange.Exchange) error {
+		report, err = audit.Verify(ctx, e.Store)
 		return err
 	})
 	return report, err
@@ -61,7 +58,7 @@ func (v *verifyAuditCmd) ask(ctx context.Context) (report audit.Report, err erro
 		return report, fmt.Errorf("--password-file: %w", err)
 	}
 	base := strings.TrimSuffix(v.URL, "/")
-	token, err := login{base: base, user: v.User, password: strings.TrimSpace(string(password))}.token(ctx)
+	token, err := client.Login{Base: base, User: v.User, Password: strings.TrimSpace(string(password))}.Token(ctx)
 	if err != nil {
 		return report, err
 	}
@@ -80,22 +77,7 @@ func (v *verifyAuditCmd) ask(ctx context.Context) (report audit.Report, err erro
 		return report, err
 	}
 	if res.StatusCode != http.StatusOK {
-		return report, fmt.Errorf("%s: %s", res.Status, outcomeText(body))
+		return report, fmt.Errorf("%s: %s", res.Status, client.OutcomeText(body))
 	}
 	return report, json.Unmarshal(body, &report)
-}
-
-// verifyAudit is GET /api/audit/verify, for auditors.
-func (e *exchange) verifyAudit(c *gin.Context) {
-	p := principal.From(c.Request.Context())
-	if p == nil || !p.Has(principal.Auditor) {
-		rest.WriteError(c, fhir.Errorf(fhir.Forbidden, "only an auditor verifies the trail"))
-		return
-	}
-	report, err := audit.Verify(c.Request.Context(), e.store)
-	if err != nil {
-		rest.WriteError(c, err)
-		return
-	}
-	c.JSON(http.StatusOK, report)
 }

@@ -1,4 +1,7 @@
-package main
+// Package exchange opens every room of the house, wires them and serves them.
+// It holds no rules: what the rooms need of each other they declare as small
+// interfaces, which are supplied here.
+package exchange
 
 import (
 	"context"
@@ -31,12 +34,15 @@ import (
 	"hutong/profiles"
 )
 
-// exchange is every room of the house, opened and wired. Fields are in the
+// Version is set by the linker in a release.
+var Version = "dev"
+
+// Exchange is every room of the house, opened and wired. Fields are in the
 // order in which they are opened; Close goes backwards.
-type exchange struct {
-	cfg   settings
+type Exchange struct {
+	cfg   Settings
 	log   zerolog.Logger
-	store store.Store
+	Store store.Store
 	index *mpi.Index
 	trail *audit.Log // nil in open mode
 	fhir  *interact.Service
@@ -44,7 +50,7 @@ type exchange struct {
 
 	parser *search.Parser
 
-	auth        *auth.Server
+	Auth        *auth.Server
 	policy      *consent.Policy
 	recognition *recognition.Service
 	consult     *consult.Service
@@ -54,21 +60,21 @@ type exchange struct {
 	idle    chan struct{}      // closed when the background work has ended
 }
 
-// openExchange opens the data directory and wires the rooms. The caller closes
+// Open opens the data directory and wires the rooms. The caller closes
 // the result.
-func openExchange(ctx context.Context, cfg settings, log zerolog.Logger) (*exchange, error) {
-	e := &exchange{cfg: cfg, log: log}
+func Open(ctx context.Context, cfg Settings, log zerolog.Logger) (*Exchange, error) {
+	e := &Exchange{cfg: cfg, log: log}
 	return e.open(ctx, e.openRepository, e.openGateway, e.openEvents, e.openHTTP)
 }
 
-// openOffline opens what the commands need that work beside a stopped server.
-func openOffline(ctx context.Context, cfg settings, log zerolog.Logger) (*exchange, error) {
-	e := &exchange{cfg: cfg, log: log}
+// OpenOffline opens what the commands need that work beside a stopped server.
+func OpenOffline(ctx context.Context, cfg Settings, log zerolog.Logger) (*Exchange, error) {
+	e := &Exchange{cfg: cfg, log: log}
 	return e.open(ctx, e.openRepository, e.openGateway)
 }
 
 // open takes the steps in order; a failing one closes what is open.
-func (e *exchange) open(ctx context.Context, steps ...func(context.Context) error) (*exchange, error) {
+func (e *Exchange) open(ctx context.Context, steps ...func(context.Context) error) (*Exchange, error) {
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, e.Close(ctx))
@@ -78,7 +84,7 @@ func (e *exchange) open(ctx context.Context, steps ...func(context.Context) erro
 }
 
 // openRepository opens storage, the index and the interactions.
-func (e *exchange) openRepository(ctx context.Context) error {
+func (e *Exchange) openRepository(ctx context.Context) error {
 	loc, err := e.cfg.location()
 	if err != nil {
 		return err
@@ -87,10 +93,10 @@ func (e *exchange) openRepository(ctx context.Context) error {
 	defs := definition.R4()
 	options := search.Options{Location: loc, Base: base}
 	extractor := search.NewExtractor(defs, options)
-	if e.store, err = openStore(e.cfg, extractor, e.log); err != nil {
+	if e.Store, err = openStore(e.cfg, extractor, e.log); err != nil {
 		return err
 	}
-	own := e.store.Space("server")
+	own := e.Store.Space("server")
 	if err := remember(ctx, own, "timezone", loc.String()); err != nil {
 		return err
 	}
@@ -102,18 +108,20 @@ func (e *exchange) openRepository(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.index, err = mpi.Open(ctx, mpi.Config{Space: e.store.Space("mpi"), Read: e.read, Log: e.log})
+	e.index, err = mpi.Open(ctx, mpi.Config{Space: e.Store.Space("mpi"), Read: e.read, Log: e.log})
 	if err != nil {
 		return err
 	}
 	e.parser = search.NewParser(defs, options)
 	cfg := interact.Config{
-		Store: e.store, Defs: defs, Extractor: extractor, Parser: e.parser, Validator: validator,
+		Store: e.Store, Defs: defs, Extractor: extractor, Parser: e.parser, Validator: validator,
 		Persons: e.index, Followers: []interact.Follower{e.index}, PageKey: pageKey, BaseURL: base, About: e.about(),
+		// Under load the index waits for the disk behind the bundles themselves.
+		Limits: interact.Limits{Followers: 250 * time.Millisecond},
 	}
 	if e.cfg.Auth != "open" {
 		if e.trail, err = audit.Open(ctx, audit.Config{
-			Store: e.store, Extractor: extractor, Persons: e.index, Custodian: e.cfg.Operator, Log: e.log,
+			Store: e.Store, Extractor: extractor, Persons: e.index, Custodian: e.cfg.Operator, Log: e.log,
 		}); err != nil {
 			return err
 		}
@@ -124,8 +132,8 @@ func (e *exchange) openRepository(ctx context.Context) error {
 }
 
 // about describes the installation in its CapabilityStatement.
-func (e *exchange) about() interact.About {
-	about := interact.About{Name: "Hutong", Version: version, Publisher: e.cfg.Operator}
+func (e *Exchange) about() interact.About {
+	about := interact.About{Name: "Hutong", Version: Version, Publisher: e.cfg.Operator}
 	if e.cfg.Auth != "open" {
 		base := e.cfg.PublicURL + "/oauth2/"
 		about.SMART = map[string]string{"authorize": base + "authorize", "token": base + "token", "revoke": base + "revoke"}
@@ -145,9 +153,12 @@ func (p persons) ByIdentifier(ctx context.Context, system, value string) (fhir.K
 	return k, err
 }
 
+// URL is the address by which clients reach the exchange.
+func (e *Exchange) URL() string { return e.cfg.PublicURL }
+
 // read gives a current resource to the index, whoever may see it.
-func (e *exchange) read(ctx context.Context, k fhir.Key) (fhir.Resource, error) {
-	snap, err := e.store.Snapshot(ctx, 0)
+func (e *Exchange) read(ctx context.Context, k fhir.Key) (fhir.Resource, error) {
+	snap, err := e.Store.Snapshot(ctx, 0)
 	if err != nil {
 		return fhir.Resource{}, err
 	}
@@ -156,23 +167,23 @@ func (e *exchange) read(ctx context.Context, k fhir.Key) (fhir.Resource, error) 
 }
 
 // openGateway opens what decides who may see what, and the workflows.
-func (e *exchange) openGateway(ctx context.Context) (err error) {
+func (e *Exchange) openGateway(ctx context.Context) (err error) {
 	people := persons{e.index}
-	authority := auth.Config{Space: e.store.Space("auth"), Issuer: e.cfg.PublicURL, Persons: people, Log: e.log}
+	authority := auth.Config{Space: e.Store.Space("auth"), Issuer: e.cfg.PublicURL, Persons: people, Log: e.log}
 	policy := consent.Config{
-		Reader: consent.StoreReader{Store: e.store, Parser: e.parser}, Persons: people, Writer: e.fhir,
+		Reader: consent.StoreReader{Store: e.Store, Parser: e.parser}, Persons: people, Writer: e.fhir,
 		Custodian: e.cfg.Operator, Base: e.cfg.PublicURL + "/fhir",
 	}
 	if e.trail != nil { // a nil *audit.Log in an interface would not be nil
 		authority.Auditor, policy.Auditor = e.trail, e.trail
 	}
-	if e.auth, err = auth.New(ctx, authority); err != nil {
+	if e.Auth, err = auth.New(ctx, authority); err != nil {
 		return err
 	}
 	if e.policy, err = consent.New(policy); err != nil {
 		return err
 	}
-	signer, err := consult.NewSigner(ctx, e.store.Space("consult"))
+	signer, err := consult.NewSigner(ctx, e.Store.Space("consult"))
 	if err != nil {
 		return err
 	}
@@ -184,16 +195,16 @@ func (e *exchange) openGateway(ctx context.Context) (err error) {
 		return err
 	}
 	e.recognition, err = recognition.New(recognition.Config{
-		Records: e.fhir, Callers: e.policy, Catalogue: catalogue, Space: e.store.Space("recognition"), BaseURL: e.cfg.PublicURL,
+		Records: e.fhir, Callers: e.policy, Catalogue: catalogue, Space: e.Store.Space("recognition"), BaseURL: e.cfg.PublicURL,
 		Links: e.index,
 	})
 	return err
 }
 
 // openEvents starts the tail of the change log and those who follow it.
-func (e *exchange) openEvents(ctx context.Context) (err error) {
+func (e *Exchange) openEvents(ctx context.Context) (err error) {
 	e.bus, err = event.Start(ctx, event.Config{
-		Store: e.store, URL: e.cfg.NATS, Dir: filepath.Join(e.cfg.Data, "nats"), Log: e.log,
+		Store: e.Store, URL: e.cfg.NATS, Dir: filepath.Join(e.cfg.Data, "nats"), Log: e.log,
 	})
 	if err != nil {
 		return err
@@ -212,7 +223,7 @@ func (e *exchange) openEvents(ctx context.Context) (err error) {
 }
 
 // Close stops what runs and closes what is open, newest first.
-func (e *exchange) Close(ctx context.Context) error {
+func (e *Exchange) Close(ctx context.Context) error {
 	var errs []error
 	if e.stop != nil {
 		e.stop()
@@ -224,14 +235,14 @@ func (e *exchange) Close(ctx context.Context) error {
 	if e.trail != nil {
 		errs = append(errs, e.trail.Close(ctx))
 	}
-	if e.store != nil {
-		errs = append(errs, e.store.Close())
+	if e.Store != nil {
+		errs = append(errs, e.Store.Close())
 	}
 	return errors.Join(errs...)
 }
 
 // openStore opens the engine that the settings name.
-func openStore(cfg settings, x *search.Extractor, log zerolog.Logger) (store.Store, error) {
+func openStore(cfg Settings, x *search.Extractor, log zerolog.Logger) (store.Store, error) {
 	kind, where, _ := strings.Cut(cfg.Store, ":")
 	if kind != "disk" || where == "" {
 		return nil, fmt.Errorf("--store %q: give disk:DIR", cfg.Store)

@@ -1,4 +1,4 @@
-package main
+package client
 
 import (
 	"bytes"
@@ -11,22 +11,22 @@ import (
 	"time"
 )
 
-// refusal is an answer by which the exchange says no: 4xx.
-type refusal struct {
+// Refusal is an answer by which the exchange says no: 4xx.
+type Refusal struct {
 	status int
 	text   string
 }
 
-func (r *refusal) Error() string {
+func (r *Refusal) Error() string {
 	if r.status == 0 {
 		return r.text
 	}
 	return fmt.Sprintf("%d: %s", r.status, r.text)
 }
 
-// send makes one request and retries while the exchange is busy (429, 503), as
+// Send makes one request and retries while the exchange is busy (429, 503), as
 // its Retry-After says.
-func (p *poster) send(ctx context.Context, method, path string, body []byte) error {
+func (p *Poster) Send(ctx context.Context, method, path string, body []byte) error {
 	for attempt := 0; ; attempt++ {
 		wait, err := p.try(ctx, method, path, body)
 		if wait == 0 || attempt == 8 {
@@ -41,15 +41,15 @@ func (p *poster) send(ctx context.Context, method, path string, body []byte) err
 }
 
 // try makes one attempt. wait > 0 asks for another after that time.
-func (p *poster) try(ctx context.Context, method, path string, body []byte) (wait time.Duration, err error) {
-	req, err := http.NewRequestWithContext(ctx, method, p.url+path, bytes.NewReader(body))
+func (p *Poster) try(ctx context.Context, method, path string, body []byte) (wait time.Duration, err error) {
+	req, err := http.NewRequestWithContext(ctx, method, p.URL+path, bytes.NewReader(body))
 	if err != nil {
 		return 0, err
 	}
 	req.Header.Set("Content-Type", "application/fhir+json")
 	req.Header.Set("Prefer", "return=minimal")
-	if p.token != nil {
-		token, err := p.token(ctx)
+	if p.Token != nil {
+		token, err := p.Token(ctx)
 		if err != nil {
 			return 0, err
 		}
@@ -68,15 +68,15 @@ func (p *poster) try(ctx context.Context, method, path string, body []byte) (wai
 		return 0, nil
 	case res.StatusCode == http.StatusTooManyRequests || res.StatusCode == http.StatusServiceUnavailable:
 		sec, _ := strconv.Atoi(res.Header.Get("Retry-After"))
-		return time.Duration(max(sec, 1)) * time.Second, &refusal{res.StatusCode, outcomeText(answer)}
+		return time.Duration(max(sec, 1)) * time.Second, &Refusal{res.StatusCode, OutcomeText(answer)}
 	case res.StatusCode < 500:
-		return 0, &refusal{res.StatusCode, outcomeText(answer)}
+		return 0, &Refusal{res.StatusCode, OutcomeText(answer)}
 	}
 	return 0, fmt.Errorf("%s %s: %s", method, path, res.Status)
 }
 
-// outcomeText is the first issue of an OperationOutcome, with its place.
-func outcomeText(body []byte) string {
+// OutcomeText is the first issue of an OperationOutcome, with its place.
+func OutcomeText(body []byte) string {
 	var o struct {
 		Issue []struct {
 			Details     struct{ Text string }

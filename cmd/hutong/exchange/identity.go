@@ -1,4 +1,4 @@
-package main
+package exchange
 
 import (
 	"slices"
@@ -24,7 +24,7 @@ var identityRights = map[string][]principal.Role{
 
 // authorizeIdentity answers the index's question whether the caller may take
 // an action, and who they are.
-func (e *exchange) authorizeIdentity(c *gin.Context, action string) (actor string, err error) {
+func (e *Exchange) authorizeIdentity(c *gin.Context, action string) (actor string, err error) {
 	ctx := c.Request.Context()
 	p := principal.From(ctx)
 	if p == nil {
@@ -43,7 +43,7 @@ func (e *exchange) authorizeIdentity(c *gin.Context, action string) (actor strin
 }
 
 // identityDisclosed records that an answer is about to name these patients.
-func (e *exchange) identityDisclosed(c *gin.Context, action string, patients []fhir.Key) error {
+func (e *Exchange) identityDisclosed(c *gin.Context, action string, patients []fhir.Key) error {
 	if e.trail == nil {
 		return nil
 	}
@@ -60,7 +60,7 @@ func identityOperations(h *mpirest.Handlers) []rest.Operation {
 
 // ownPerson refuses a resident any person but their own, as if it were not
 // there.
-func (e *exchange) ownPerson(c *gin.Context, p *principal.Principal) error {
+func (e *Exchange) ownPerson(c *gin.Context, p *principal.Principal) error {
 	ctx := c.Request.Context()
 	own, ok, err := e.index.ByIdentifier(ctx, p.IdentifierSystem, p.IdentifierValue)
 	if err != nil {

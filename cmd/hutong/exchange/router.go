@@ -1,4 +1,4 @@
-package main
+package exchange
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 
 	"hutong/fhir"
 	"hutong/fhir/rest"
+	"hutong/gateway/audit"
 	"hutong/gateway/auth"
 	"hutong/gateway/principal"
 	"hutong/gateway/web"
@@ -21,7 +22,7 @@ import (
 )
 
 // openHTTP mounts every room's routes on one router.
-func (e *exchange) openHTTP(context.Context) error {
+func (e *Exchange) openHTTP(context.Context) error {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
 	r.ContextWithFallback = true
@@ -41,7 +42,7 @@ func (e *exchange) openHTTP(context.Context) error {
 		return err
 	}
 	site.Mount(r)
-	e.auth.Mount(r)
+	e.Auth.Mount(r)
 
 	identity, err := mpirest.New(mpirest.Config{Index: e.index, Authorize: e.authorizeIdentity, Disclosed: e.identityDisclosed})
 	if err != nil {
@@ -61,7 +62,7 @@ func (e *exchange) openHTTP(context.Context) error {
 	}))
 
 	api := r.Group("/api", authenticate)
-	api.GET("/me", e.auth.Me)
+	api.GET("/me", e.Auth.Me)
 	e.policy.Mount(api)
 	identity.Mount(api.Group("/identity"))
 	e.consult.Mount(api.Group("/consultations"))
@@ -74,16 +75,16 @@ func (e *exchange) openHTTP(context.Context) error {
 
 // authenticate puts the principal of the bearer token into the context; in
 // open mode everybody is the open principal.
-func (e *exchange) authenticate() gin.HandlerFunc {
+func (e *Exchange) authenticate() gin.HandlerFunc {
 	if e.cfg.Auth == "open" {
 		return auth.Open()
 	}
-	return e.auth.Authenticate
+	return e.Auth.Authenticate
 }
 
 // ready answers 200 when a snapshot of the store can be read.
-func (e *exchange) ready(c *gin.Context) {
-	snap, err := e.store.Snapshot(c.Request.Context(), 0)
+func (e *Exchange) ready(c *gin.Context) {
+	snap, err := e.Store.Snapshot(c.Request.Context(), 0)
 	if err != nil {
 		c.String(http.StatusServiceUnavailable, "not ready\n")
 		return
@@ -105,7 +106,7 @@ func secureHeaders(c *gin.Context) {
 
 // observe counts and logs each request by its route, never by its URL, and
 // tells later handlers where it came from.
-func (e *exchange) observe(metrics prometheus.Registerer) gin.HandlerFunc {
+func (e *Exchange) observe(metrics prometheus.Registerer) gin.HandlerFunc {
 	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "hutong_http_request_seconds", Help: "Time to answer a request.",
 		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
@@ -126,4 +127,19 @@ func (e *exchange) observe(metrics prometheus.Registerer) gin.HandlerFunc {
 		seconds.WithLabelValues(c.Request.Method, route, status).Observe(took.Seconds())
 		e.log.Debug().Str("method", c.Request.Method).Str("route", route).Str("status", status).Dur("took", took).Str("request", id).Msg("request")
 	}
+}
+
+// verifyAudit is GET /api/audit/verify, for auditors.
+func (e *Exchange) verifyAudit(c *gin.Context) {
+	p := principal.From(c.Request.Context())
+	if p == nil || !p.Has(principal.Auditor) {
+		rest.WriteError(c, fhir.Errorf(fhir.Forbidden, "only an auditor verifies the trail"))
+		return
+	}
+	report, err := audit.Verify(c.Request.Context(), e.Store)
+	if err != nil {
+		rest.WriteError(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, report)
 }

@@ -1,0 +1,31 @@
+package exchange
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestSettingsHoldTogether(t *testing.T) {
+	cases := []struct {
+		name    string
+		s       Settings
+		refused string // part of the error; "" = accepted
+	}{
+		{"loopback, plain", Settings{Listen: "127.0.0.1:8080", Auth: "smart"}, ""},
+		{"loopback by name, open", Settings{Listen: "localhost:8080", Auth: "open"}, ""},
+		{"IPv6 loopback, open", Settings{Listen: "[::1]:8080", Auth: "open"}, ""},
+		{"open to the world", Settings{Listen: "0.0.0.0:8080", Auth: "open", Proxy: true}, "--auth open is refused"},
+		{"open on all addresses", Settings{Listen: ":8080", Auth: "open"}, "--auth open is refused"},
+		{"plain to the world", Settings{Listen: "0.0.0.0:8080", Auth: "smart"}, "--tls-cert"},
+		{"plain behind a proxy", Settings{Listen: "0.0.0.0:8080", Auth: "smart", Proxy: true}, ""},
+		{"half a certificate", Settings{Listen: "127.0.0.1:1", TLSCert: "x"}, "go together"},
+		{"no port", Settings{Listen: "127.0.0.1"}, "--listen"},
+		{"public URL", Settings{Listen: "127.0.0.1:1", PublicURL: "exchange"}, "--public-url"},
+	}
+	for _, c := range cases {
+		err := c.s.Check()
+		if c.refused == "" && err != nil || c.refused != "" && (err == nil || !strings.Contains(err.Error(), c.refused)) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.refused)
+		}
+	}
+}
