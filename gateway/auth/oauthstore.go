@@ -36,18 +36,15 @@ func newGrant(r fosite.Requester) grant {
 	}
 }
 
-// request rebuilds what fosite stored, filling session if it is given.
-func (o *oauthStore) request(ctx context.Context, g *grant, session fosite.Session) (fosite.Requester, error) {
+// request rebuilds what fosite stored. The session that fosite hands in is left
+// alone: its handlers take the returned request's.
+func (o *oauthStore) request(ctx context.Context, g *grant) (fosite.Requester, error) {
 	c, err := o.s.client(ctx, g.Client)
 	if err != nil {
 		return nil, err
 	}
 	if g.Session == nil {
 		g.Session = &fosite.DefaultSession{}
-	}
-	if into, ok := session.(*fosite.DefaultSession); ok && into != nil {
-		*into = *g.Session
-		g.Session = into
 	}
 	return &fosite.Request{
 		ID: g.ID, RequestedAt: g.Asked, Client: c, RequestedScope: g.Requested, GrantedScope: g.Granted,
@@ -87,12 +84,12 @@ func (o *oauthStore) CreateAuthorizeCodeSession(ctx context.Context, sig string,
 }
 
 // GetAuthorizeCodeSession implements oauth2.AuthorizeCodeStorage.
-func (o *oauthStore) GetAuthorizeCodeSession(ctx context.Context, sig string, session fosite.Session) (fosite.Requester, error) {
+func (o *oauthStore) GetAuthorizeCodeSession(ctx context.Context, sig string, _ fosite.Session) (fosite.Requester, error) {
 	g, _, err := o.load(ctx, kindCode+sig)
 	if err != nil {
 		return nil, err
 	}
-	r, err := o.request(ctx, g, session)
+	r, err := o.request(ctx, g)
 	if err == nil && g.Used {
 		err = fosite.ErrInvalidatedAuthorizeCode
 	}
@@ -121,12 +118,12 @@ func (o *oauthStore) CreatePKCERequestSession(ctx context.Context, sig string, r
 }
 
 // GetPKCERequestSession implements pkce.PKCERequestStorage.
-func (o *oauthStore) GetPKCERequestSession(ctx context.Context, sig string, session fosite.Session) (fosite.Requester, error) {
+func (o *oauthStore) GetPKCERequestSession(ctx context.Context, sig string, _ fosite.Session) (fosite.Requester, error) {
 	g, _, err := o.load(ctx, kindPKCE+sig)
 	if err != nil {
 		return nil, err
 	}
-	return o.request(ctx, g, session)
+	return o.request(ctx, g)
 }
 
 // DeletePKCERequestSession implements pkce.PKCERequestStorage.
@@ -147,7 +144,7 @@ func (o *oauthStore) GetAccessTokenSession(ctx context.Context, sig string, _ fo
 	if !ok {
 		return nil, fosite.ErrNotFound
 	}
-	return o.request(ctx, &grant{ID: id, Client: clientID}, nil)
+	return o.request(ctx, &grant{ID: id, Client: clientID})
 }
 
 // DeleteAccessTokenSession implements oauth2.AccessTokenStorage.
@@ -165,12 +162,12 @@ func (o *oauthStore) CreateRefreshTokenSession(ctx context.Context, sig, _ strin
 // GetRefreshTokenSession implements oauth2.RefreshTokenStorage. A token that
 // is no longer the live one of its grant is ErrInactiveToken; fosite then ends
 // the grant.
-func (o *oauthStore) GetRefreshTokenSession(ctx context.Context, sig string, session fosite.Session) (fosite.Requester, error) {
+func (o *oauthStore) GetRefreshTokenSession(ctx context.Context, sig string, _ fosite.Session) (fosite.Requester, error) {
 	g, _, err := o.load(ctx, kindRefresh+sig)
 	if err != nil {
 		return nil, err
 	}
-	r, err := o.request(ctx, g, session)
+	r, err := o.request(ctx, g)
 	if err != nil {
 		return nil, err
 	}
