@@ -17,17 +17,25 @@ func (w *extraction) child(i uint32, key string) string { return w.r.ChildText(i
 
 func (w *extraction) add(e Entry) { w.out = append(w.out, e) }
 
+// addToken adds e unless it says nothing, as an identifier with only an
+// extension does.
+func (w *extraction) addToken(e Entry) {
+	if e.System != "" || e.Code != "" || e.Text != "" {
+		w.add(e)
+	}
+}
+
 // token reads a coded value: https://hl7.org/fhir/R4/search.html#token.
 func (w *extraction) token(p *definition.SearchParam, v path.Value) {
 	switch v.Type {
 	case "CodeableConcept":
 		w.concept(p, v.Node)
 	case "Coding":
-		w.add(Entry{Param: p, System: w.child(v.Node, "system"), Code: w.child(v.Node, "code"), Text: w.child(v.Node, "display")})
+		w.addToken(Entry{Param: p, System: w.child(v.Node, "system"), Code: w.child(v.Node, "code"), Text: w.child(v.Node, "display")})
 	case "Identifier":
 		w.identifier(p, v.Node)
 	case "ContactPoint":
-		w.add(Entry{Param: p, Code: w.child(v.Node, "value")})
+		w.addToken(Entry{Param: p, Code: w.child(v.Node, "value")})
 	case "boolean", "code", "string", "id", "uri":
 		code := "false"
 		if !v.Computed {
@@ -35,7 +43,7 @@ func (w *extraction) token(p *definition.SearchParam, v path.Value) {
 		} else if v.Truth {
 			code = "true"
 		}
-		w.add(Entry{Param: p, System: v.System, Code: code})
+		w.addToken(Entry{Param: p, System: v.System, Code: code})
 	}
 }
 
@@ -50,13 +58,11 @@ func (w *extraction) concept(p *definition.SearchParam, i uint32) {
 				e.Text = text
 			}
 			carried = carried || e.Text == text
-			if e.Code != "" || e.Text != "" {
-				w.add(e)
-			}
+			w.addToken(e)
 		}
 	}
 	if text != "" && !carried {
-		w.add(Entry{Param: p, Text: text})
+		w.addToken(Entry{Param: p, Text: text})
 	}
 }
 
@@ -64,18 +70,18 @@ func (w *extraction) identifier(p *definition.SearchParam, i uint32) {
 	e := Entry{Param: p, System: w.child(i, "system"), Code: w.child(i, "value")}
 	typ := w.r.Doc.Child(i, "type")
 	if typ == 0 {
-		w.add(e)
+		w.addToken(e)
 		return
 	}
 	e.Text = w.child(typ, "text")
 	codings := w.r.Doc.Child(typ, "coding")
 	if codings == 0 {
-		w.add(e)
+		w.addToken(e)
 		return
 	}
 	for c := range w.r.Doc.Children(codings) {
 		e.OfType = &Ident{System: e.System, Value: e.Code, TypeSystem: w.child(c, "system"), TypeCode: w.child(c, "code")}
-		w.add(e)
+		w.addToken(e)
 	}
 }
 
