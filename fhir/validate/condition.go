@@ -20,16 +20,23 @@ type test func(n *node) bool
 // tests of one bit.
 type condition func(t *schema.Type) (test, error)
 
-// rule is a compiled invariant.
+// rule is a compiled invariant or binding.
 type rule struct {
 	code, text string
+	issue      string // issue code
+	element    string // where a breach is reported; "" = the object itself
 	ok         test
 }
 
 func (r *run) check(rules []rule, n *node) {
 	for i := range rules {
-		if !rules[i].ok(n) {
-			r.fail(invariantID, rules[i].code, rules[i].code+": "+rules[i].text)
+		c := &rules[i]
+		switch {
+		case c.ok(n):
+		case c.element != "":
+			r.failAt(c.element, c.issue, c.code, c.text)
+		default:
+			r.fail(c.issue, c.code, c.code+": "+c.text)
 		}
 	}
 }

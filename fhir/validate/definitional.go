@@ -106,10 +106,13 @@ func uniqueConcepts(n *node) bool {
 		}
 		for c := range n.d.Children(list) {
 			code := n.d.ChildText(c, "code")
-			if seen[code] && code != "" || !walk(c) {
+			if seen[code] && code != "" {
 				return false
 			}
 			seen[code] = true
+			if !walk(c) {
+				return false
+			}
 		}
 		return true
 	}

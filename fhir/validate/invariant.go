@@ -29,11 +29,43 @@ func compileInvariants(s *schema.Schema) ([][]rule, error) {
 				if err != nil {
 					return nil, fmt.Errorf("invariant %s: %w", inv.code, err)
 				}
-				rules[t.Index] = append(rules[t.Index], rule{inv.code, inv.text, ok})
+				rules[t.Index] = append(rules[t.Index], rule{inv.code, inv.text, invariantID, "", ok})
 			}
 		}
 	}
+	for _, b := range concepts {
+		t := s.Types[b.typ]
+		if t == nil || t.Fields[b.element] == nil {
+			return nil, fmt.Errorf("binding: R4 has no %s.%s", b.typ, b.element)
+		}
+		ok, err := or(not(has(b.element)), coded(b.element, b.system, b.codes...))(t)
+		if err != nil {
+			return nil, fmt.Errorf("binding of %s.%s: %w", b.typ, b.element, err)
+		}
+		rules[t.Index] = append(rules[t.Index], rule{"code", "a coding must be from the required value set", codeInvalid, b.element, ok})
+	}
 	return rules, nil
+}
+
+// concept is a CodeableConcept with a required binding. The descriptors have
+// the value sets of codes only, so that these stand here. Not listed are the
+// four whose value set is UCUM or LOINC.
+type concept struct {
+	typ, element, system string
+	codes                []string
+}
+
+var concepts = []concept{
+	{"AdverseEvent", "severity", "http://terminology.hl7.org/CodeSystem/adverse-event-severity", in("mild", "moderate", "severe")},
+	{"AdverseEvent", "outcome", "http://terminology.hl7.org/CodeSystem/adverse-event-outcome", in("resolved", "recovering", "ongoing", "resolvedWithSequelae", "fatal", "unknown")},
+	{"AllergyIntolerance", "clinicalStatus", "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical", in("active", "inactive", "resolved")},
+	{"AllergyIntolerance", "verificationStatus", allergyVerification, in("unconfirmed", "confirmed", "refuted", "entered-in-error")},
+	{"Condition", "clinicalStatus", conditionClinical, in("active", "recurrence", "relapse", "inactive", "remission", "resolved")},
+	{"Condition", "verificationStatus", conditionVerified, in("unconfirmed", "provisional", "differential", "confirmed", "refuted", "entered-in-error")},
+	{"InsurancePlan.Plan.SpecificCost.PlanBenefit.Cost", "applicability", "http://terminology.hl7.org/CodeSystem/applicability", in("in-network", "out-of-network", "other")},
+	{"Measure", "improvementNotation", "http://terminology.hl7.org/CodeSystem/measure-improvement-notation", in("increase", "decrease")},
+	{"MeasureReport", "improvementNotation", "http://terminology.hl7.org/CodeSystem/measure-improvement-notation", in("increase", "decrease")},
+	{"SupplyDelivery", "type", "http://terminology.hl7.org/CodeSystem/supply-item-type", in("medication", "device")},
 }
 
 func in(types ...string) []string { return types }

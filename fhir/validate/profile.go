@@ -275,6 +275,9 @@ func (c *profileCompiler) constraint(e *element, at uint32, t *schema.Type) erro
 	}
 	for k := range c.d.Children(list) {
 		rule := c.d.ChildText(k, "expression")
+		if strings.Contains(rule, "trace(") {
+			return fmt.Errorf("constraint %s: trace() would print what a resource holds", c.d.ChildText(k, "key"))
+		}
 		if e.name != "" {
 			rule = e.name + ".all(" + rule + ")"
 		}

@@ -227,10 +227,10 @@ func (r *run) value(c uint32, f *schema.Field) {
 	switch t := f.Type; {
 	case t.Kind.Primitive():
 		r.primitive(c, t)
-	case t.Kind == schema.AnyResource:
-		r.resource(c)
-	case t.Kind == schema.AnyPacked:
+	case f.Name == "contained" && t.Kind == schema.AnyPacked:
 		r.containedResource(c)
+	case t.Kind == schema.AnyResource || t.Kind == schema.AnyPacked:
+		r.resource(c)
 	case r.d.Nodes[c].Kind != codec.Object:
 		r.fail(structure, "object", "here must stand a JSON object")
 	default:
