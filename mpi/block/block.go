@@ -27,9 +27,11 @@ const (
 	ByNameDay                     // sound of the name, month and day: the year may be wrong
 	ByAddress                     // address line and first letter of the given name
 	ByNamePlace                   // sound of the name and the place
+	ByPart                        // Wide only: two of family, given, birth year, place, line and month-day
+	ByDeletion                    // Wide only: birth date, line or number less one character
 )
 
-var passNames = [...]string{"", "id", "id-prefix", "id-repair", "phone", "name-year", "family-birth", "given-birth", "fuzzy-year", "name-day", "address", "name-place"}
+var passNames = [...]string{"", "id", "id-prefix", "id-repair", "phone", "name-year", "family-birth", "given-birth", "fuzzy-year", "name-day", "address", "name-place", "part", "deletion"}
 
 // String is the pass's name in reports.
 func (p Pass) String() string { return passNames[p] }

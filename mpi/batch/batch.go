@@ -1,0 +1,173 @@
+// Package batch matches a whole file of records at once, without labels: it
+// estimates the weights from the data, scores every pair that meets in a block
+// and divides the records into persons. It uses the same normal forms, blocks
+// and comparisons as the index.
+package batch
+
+import (
+	"cmp"
+	"context"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"hutong/mpi/block"
+	"hutong/mpi/normal"
+	"hutong/mpi/score"
+)
+
+// Options of a run.
+type Options struct {
+	// Split, if > 0, is the index of the first record of a second file: only
+	// pairs across the two files count.
+	Split int
+	// OneToOne assigns at most one partner each (with Split).
+	OneToOne bool
+	// Auto is the probability from which a pair is linked; 0 is 0.9.
+	Auto float64
+	// Possible is the probability from which a pair is reported; 0 is 0.1.
+	Possible float64
+	Now      time.Time
+}
+
+// Pair is a scored pair of records, by index. A < B.
+type Pair struct {
+	A, B        int
+	Probability float64
+	Weight      float64
+	Auto        bool // linked
+}
+
+// Result of a run.
+type Result struct {
+	Pairs    []Pair // from Possible up, the likeliest first
+	Clusters []int  // record -> cluster: the lowest index in it
+	Model    *score.Model
+	Compared int // pairs compared
+	Skipped  int // block lists passed over as too long
+}
+
+// Match runs over records. An error is the context's.
+func Match(ctx context.Context, records []*normal.Record, o Options) (*Result, error) {
+	if o.Auto == 0 {
+		o.Auto = 0.9
+	}
+	if o.Possible == 0 {
+		o.Possible = 0.1
+	}
+	r := &run{o: o, records: records, res: &Result{}}
+	if err := r.meet(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.train(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.score(ctx); err != nil {
+		return nil, err
+	}
+	r.cluster()
+	return r.res, nil
+}
+
+type run struct {
+	o       Options
+	records []*normal.Record
+	pairs   [][2]int32 // that met, sorted
+	model   *score.Model
+	weights map[[2]int32]float64
+	res     *Result
+}
+
+// maxList bounds a block list: beyond it the list says too little.
+const maxList = 500
+
+// meet gathers the pairs that share a block key, each once.
+func (r *run) meet(ctx context.Context) error {
+	lists := map[block.Key][]int32{}
+	for i, rec := range r.records {
+		if i%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		for _, k := range block.Wide(rec, r.o.Now) {
+			lists[k] = append(lists[k], int32(i))
+		}
+	}
+	seen := map[[2]int32]struct{}{}
+	for _, list := range lists {
+		if len(list) > maxList {
+			r.res.Skipped++
+			continue
+		}
+		for i, a := range list {
+			for _, b := range list[i+1:] {
+				if r.across(int(a), int(b)) {
+					seen[[2]int32{a, b}] = struct{}{}
+				}
+			}
+		}
+	}
+	r.pairs = make([][2]int32, 0, len(seen))
+	for p := range seen {
+		r.pairs = append(r.pairs, p)
+	}
+	slices.SortFunc(r.pairs, func(x, y [2]int32) int { return cmp.Or(cmp.Compare(x[0], y[0]), cmp.Compare(x[1], y[1])) })
+	r.res.Compared = len(r.pairs)
+	return ctx.Err()
+}
+
+func (r *run) across(a, b int) bool {
+	return r.o.Split <= 0 || a < r.o.Split && b >= r.o.Split
+}
+
+// strangers is how many random pairs u is estimated from.
+const strangers = 200_000
+
+func (r *run) train(ctx context.Context) error {
+	base, err := score.Default()
+	if err != nil {
+		return err
+	}
+	s := score.Sample{Candidates: map[score.Vector]int{}, Strangers: map[score.Vector]int{}}
+	for i, p := range r.pairs {
+		if i%4096 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		s.Candidates[score.Compare(r.records[p[0]], r.records[p[1]])]++
+	}
+	n := len(r.records)
+	rng := rand.New(rand.NewPCG(1, 2)) // fixed: the same file gives the same answer
+	for range min(strangers, n*n) {
+		a, b := rng.IntN(n), rng.IntN(n)
+		if a > b {
+			a, b = b, a
+		}
+		if a != b && r.across(a, b) {
+			s.Strangers[score.Compare(r.records[a], r.records[b])]++
+		}
+	}
+	s.Pairs = float64(n) * float64(n-1) / 2
+	if r.o.Split > 0 {
+		s.Pairs = float64(r.o.Split) * float64(n-r.o.Split)
+	}
+	r.model = score.Train(base, s, "trained").WithFrequency(score.CountNames(r.records))
+	r.res.Model = r.model
+	return nil
+}
+
+func (r *run) score(ctx context.Context) error {
+	r.weights = make(map[[2]int32]float64)
+	for i, p := range r.pairs {
+		if i%4096 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		s := r.model.Score(r.records[p[0]], r.records[p[1]])
+		r.weights[p] = s.Weight
+		if s.Probability >= r.o.Possible {
+			r.res.Pairs = append(r.res.Pairs, Pair{A: int(p[0]), B: int(p[1]), Probability: s.Probability, Weight: s.Weight})
+		}
+	}
+	slices.SortFunc(r.res.Pairs, func(x, y Pair) int {
+		return cmp.Or(cmp.Compare(y.Weight, x.Weight), cmp.Compare(x.A, y.A), cmp.Compare(x.B, y.B))
+	})
+	return nil
+}

@@ -1,0 +1,178 @@
+package batch_test
+
+import (
+	"encoding/csv"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"hutong/mpi/batch"
+	"hutong/mpi/normal"
+)
+
+var now = time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
+
+// linkageData finds ../shared/data/mpi beside the repository.
+func linkageData(t *testing.T) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; filepath.Dir(dir) != dir; dir = filepath.Dir(dir) {
+		if d := filepath.Join(dir, "shared", "data", "mpi"); isDir(d) {
+			return d
+		}
+	}
+	t.Skip("no shared/data/mpi beside the repository: no linkage sets to measure on")
+	return ""
+}
+
+func isDir(d string) bool {
+	s, err := os.Stat(d)
+	return err == nil && s.IsDir()
+}
+
+// rows reads a CSV file as maps from trimmed header to trimmed cell.
+func rows(t *testing.T, path string) []map[string]string {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r := csv.NewReader(f)
+	r.TrimLeadingSpace = true
+	all, err := r.ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []map[string]string
+	for _, cells := range all[1:] {
+		m := map[string]string{}
+		for i, c := range cells {
+			m[strings.TrimSpace(all[0][i])] = strings.TrimSpace(c)
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// record reads a row; bare leaves numbers and phones out.
+func record(m map[string]string, bare bool) *normal.Record {
+	r := &normal.Record{Names: []normal.Name{normal.NewName("", m["surname"], m["given_name"], "")}}
+	r.Birth, _ = normal.ParseDate(m["date_of_birth"])
+	line := strings.TrimSpace(m["street_number"] + " " + m["address_1"] + " " + m["address_2"])
+	if a := normal.NewAddress(m["state"], m["suburb"], "", m["postcode"], line, ""); !a.IsZero() {
+		r.Addresses = []normal.Address{a}
+	}
+	if bare {
+		return r
+	}
+	if p := normal.Phone(m["phone_number"]); p != "" {
+		r.Phones = []string{p}
+	}
+	if id, ok := normal.NewIdentifier(normal.RawIdentifier{System: "urn:ssn", TypeCode: "SS", Value: m["soc_sec_id"]}, "", now); ok {
+		r.IDs = []normal.Identifier{id}
+	}
+	return r
+}
+
+type set struct {
+	records []*normal.Record
+	truth   []string
+	split   int
+}
+
+func load(t *testing.T, dir string, bare bool, files ...string) *set {
+	t.Helper()
+	s := &set{}
+	for i, name := range files {
+		if i == 1 {
+			s.split = len(s.records)
+		}
+		cluster := map[string]string{}
+		for _, m := range rows(t, filepath.Join(dir, "truth", name+".csv")) {
+			cluster[m["record_id"]] = m["cluster_id"]
+		}
+		for _, m := range rows(t, filepath.Join(dir, name+".csv")) {
+			s.records = append(s.records, record(m, bare))
+			s.truth = append(s.truth, cluster[m["rec_id"]])
+		}
+	}
+	return s
+}
+
+// measure gives pairwise precision and recall of the clusters.
+func (s *set) measure(r *batch.Result) (precision, recall float64) {
+	var hit, found, real float64
+	for i := range s.records {
+		for j := i + 1; j < len(s.records); j++ {
+			if s.split > 0 && (i >= s.split || j < s.split) {
+				continue
+			}
+			same, joined := s.truth[i] == s.truth[j], r.Clusters[i] == r.Clusters[j]
+			if same {
+				real++
+			}
+			if joined {
+				found++
+			}
+			if same && joined {
+				hit++
+			}
+		}
+	}
+	return hit / max(found, 1), hit / max(real, 1)
+}
+
+// TestAccuracy measures the unlabelled matcher on sets with known truth, and
+// holds it to floors a little below what it reached when they were set.
+func TestAccuracy(t *testing.T) {
+	t.Parallel()
+	dir := linkageData(t)
+	cases := []struct {
+		files             []string
+		bare              bool
+		precision, recall float64
+	}{
+		{[]string{"dataset1"}, false, 0.9, 0.9},
+		{[]string{"dataset2"}, false, 0.9, 0.9},
+		{[]string{"dataset_A_1000"}, false, 0.9, 0.9},
+		{[]string{"dataset_C_1000"}, false, 0.9, 0.8},
+		{[]string{"dataset_D_org_1000", "dataset_D_dup_1000"}, false, 0.9, 0.9},
+		{[]string{"dataset_F_org_1000", "dataset_F_dup_1000"}, false, 0.9, 0.8},
+		{[]string{"dataset1"}, true, 0.9, 0.9},
+		{[]string{"dataset_A_1000"}, true, 0.9, 0.9},
+		{[]string{"dataset_C_1000"}, true, 0.9, 0.7},
+		{[]string{"dataset_D_org_1000", "dataset_D_dup_1000"}, true, 0.9, 0.9},
+		{[]string{"dataset_F_org_1000", "dataset_F_dup_1000"}, true, 0.9, 0.7},
+	}
+	if os.Getenv("HUTONG_MPI_FULL") != "" { // the large sets too, for the table in DESIGN.md
+		for _, c := range cases[2:6] {
+			for _, size := range []string{"2500", "5000"} {
+				big := c
+				big.files = nil
+				for _, f := range c.files {
+					big.files = append(big.files, strings.Replace(f, "1000", size, 1))
+				}
+				cases = append(cases, big)
+			}
+		}
+	}
+	for _, c := range cases {
+		s := load(t, dir, c.bare, c.files...)
+		begin := time.Now()
+		r, err := batch.Match(t.Context(), s.records, batch.Options{Split: s.split, Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, recall := s.measure(r)
+		t.Logf("%-40s bare=%-5v precision %.4f recall %.4f F1 %.4f  (%d records, %d pairs, %v)", strings.Join(c.files, "+"), c.bare, p, recall, 2*p*recall/(p+recall), len(s.records), r.Compared, time.Since(begin).Round(time.Millisecond))
+		if p < c.precision || recall < c.recall {
+			t.Errorf("%v bare=%v: precision %.4f recall %.4f below %.4f %.4f", c.files, c.bare, p, recall, c.precision, c.recall)
+		}
+	}
+}
