@@ -123,10 +123,12 @@ func (s *stub) addAccess() {
 			e["agent"] = []obj{{"requestor": true, "who": ref("Practitioner/prac-han")}, {"requestor": false, "who": ref("Organization/org-muni")}}
 			e["subtype"] = []obj{coding("https://hutong.example/fhir/CodeSystem/audit-action", "break-glass", "")}
 			e["purposeOfEvent"] = []obj{{"coding": []obj{coding("http://terminology.hl7.org/CodeSystem/v3-ActReason", "BTG", "")}}}
-			e["outcomeDesc"] = "患者昏迷，需了解用药与过敏史"
 		}
 		s.add(e)
 	}
+	s.add(obj{"resourceType": "Consent", "id": "btg-1", "status": "active", "category": []obj{{"coding": []obj{coding("https://hutong.example/fhir/CodeSystem/consent-kind", "break-glass", "")}}},
+		"extension": []obj{{"url": "https://hutong.example/fhir/StructureDefinition/break-glass-reason", "valueCodeableConcept": obj{"text": "患者昏迷，需了解用药与过敏史", "coding": []obj{coding("", "unconscious", "患者意识不清")}}}},
+		"patient":   ref("Patient/person-1"), "provision": obj{"type": "permit", "period": obj{"start": "2026-11-21T18:30:01Z", "end": "2026-11-21T22:30:01Z"}, "actor": []obj{{"reference": ref("Practitioner/prac-han")}}}})
 }
 
 // exact is a JSON number with the digits that the sender wrote.

@@ -90,7 +90,7 @@ func TestSharing(t *testing.T) {
 	p.Screenshot("resident-confirm")
 	p.Click("取消")
 	p.WaitNoText("停止共享澄江市第一人民医院的记录？")
-	if n := len(s.resources["Consent"]); n != 0 {
+	if n := len(s.resources["Consent"]); n != 1 { // the broken glass
 		t.Fatalf("a cancelled change made %d consents", n)
 	}
 
@@ -99,7 +99,7 @@ func TestSharing(t *testing.T) {
 	p.WaitText("已保存，立即生效。")
 	p.WaitText("澄江市第一人民医院的记录不共享")
 	p.Screenshot("resident-sharing")
-	c := s.resources["Consent"][0]
+	c := s.resources["Consent"][1]
 	if got := c["status"]; got != "active" {
 		t.Errorf("status %v", got)
 	}
@@ -113,7 +113,7 @@ func TestSharing(t *testing.T) {
 	p.Click("解除 澄江市第一人民医院")
 	p.Click("确认")
 	p.WaitText("没有限制")
-	if got := s.resources["Consent"][0]["status"]; got != "inactive" {
+	if got := s.resources["Consent"][1]["status"]; got != "inactive" {
 		t.Errorf("lifted consent is %v, want inactive", got)
 	}
 

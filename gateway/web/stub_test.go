@@ -39,6 +39,9 @@ type stub struct {
 	fail      map[string]int    // path -> status to answer with
 	purposes  map[string]int    // purposes of use that requests carried
 	api       *gin.RouterGroup  // behind the bearer token
+	feedback  []obj             // of CDS Hooks
+	moves     []obj             // of consultations, with their input
+	glass     obj               // the body that broke it
 }
 
 type grant struct{ login, challenge, redirect, client string }
@@ -217,9 +220,16 @@ func (s *stub) search(c *gin.Context) {
 func matchesQuery(r obj, q url.Values) bool {
 	text := func(v any) string { b, _ := json.Marshal(v); return string(b) }
 	for name, want := range map[string]string{"status": `"status":"%s"`, "class": `"class":{"code":"%s"`, "encounter": `"encounter":{"reference":"%s"}`, "category": `"code":"%s"`, "code": `"code":"%s"`, "action": `"action":"%s"`} {
-		if v := q.Get(name); v != "" && !strings.Contains(text(r), fmt.Sprintf(want, v)) {
+		v := q.Get(name)
+		if _, code, ok := strings.Cut(v, "|"); ok {
+			v = code
+		}
+		if v != "" && !strings.Contains(text(r), fmt.Sprintf(want, v)) {
 			return false
 		}
+	}
+	if login := q.Get("altid:not"); login != "" && strings.Contains(text(r), `"altId":"`+login+`"`) {
+		return false
 	}
 	id := q.Get("_id")
 	return id == "" || r["id"] == id

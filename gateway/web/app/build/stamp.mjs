@@ -9,6 +9,7 @@ import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const outside = ['../../../profiles/ig/CodeSystem-hr-item.json']; // read by src/console/clinic/catalogue.ts
 const skipped = new Set(['node_modules', '.gitignore']);
 
 function* files(dir) {
@@ -21,5 +22,5 @@ function* files(dir) {
 }
 
 const sum = (data) => createHash('sha256').update(data).digest('hex');
-const list = [...files(root)].sort().map((path) => `${sum(readFileSync(join(root, path)))}  ${path}\n`);
+const list = [...files(root), ...outside].sort().map((path) => `${sum(readFileSync(join(root, path)))}  ${path}\n`);
 writeFileSync(join(root, '../dist/manifest.json'), JSON.stringify({ sources: sum(list.join('')) }) + '\n');

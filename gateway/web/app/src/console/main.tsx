@@ -1,3 +1,18 @@
 import { render } from 'preact';
+import '../shared/style/index.css';
+import '../record/record.css';
+import './console.css';
+import type { Me } from '../shared/api.ts';
+import { Frame } from '../shared/frame.tsx';
+import { ConsoleApp } from './app.tsx';
+import { C } from './words.ts';
 
-render(<main id="main" />, document.getElementById('app')!);
+/** Those who treat ask in order to treat; everybody else runs the exchange. */
+const purpose = (me: Me): string => (me.roles.some((r) => r === 'clinician' || r === 'emergency' || r === 'coordinator') ? 'TREAT' : 'HOPERAT');
+
+render(
+  <Frame clientId="console-app" path="/console/" scope="user/*.rs online_access" title={C.title} lead={C.lead} purpose={purpose}>
+    {(signOut) => <ConsoleApp signOut={signOut} />}
+  </Frame>,
+  document.getElementById('app')!,
+);

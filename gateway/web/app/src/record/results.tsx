@@ -108,14 +108,10 @@ function ItemLine({ observation: o, times, lang }: { observation: Observation; t
       <span class="item-value number">
         <FlagBadge observation={o} /> <span class="strong">{valueText(o) || t(R.notStated)}</span>
       </span>
-      <span class="item-meta quiet-text">
-        {[day(lang, effective(o)), directory.origin(o), times > 1 && t(R.measured, { n: times })].filter(Boolean).join(' · ')}
+      <span class="item-meta quiet-text">{[day(lang, effective(o)), directory.origin(o)].filter(Boolean).join(' · ')}</span>
+      <span class="item-meta quiet-text number">
+        {[reference && `${t(R.range)} ${reference}`, times > 1 && t(R.measured, { n: times })].filter(Boolean).join(' · ')}
       </span>
-      {reference && (
-        <span class="item-range quiet-text number">
-          {t(R.range)} {reference}
-        </span>
-      )}
     </>
   );
 }
@@ -221,7 +217,6 @@ function ValueTable({ observations, name }: { observations: readonly Observation
             <tr>
               <th scope="col">{t(R.date)}</th>
               <th scope="col">{t(R.value)}</th>
-              <th scope="col">{t(R.flag)}</th>
               <th scope="col">{t(R.range)}</th>
               <th scope="col">{t(R.hospital)}</th>
             </tr>
@@ -230,9 +225,8 @@ function ValueTable({ observations, name }: { observations: readonly Observation
             {shown.map((o) => (
               <tr key={o.id}>
                 <th scope="row">{day(lang, effective(o))}</th>
-                <td class="number">{o.valueQuantity ? `${digitsOf(o.valueQuantity)} ${unitOf(o.valueQuantity)}` : valueText(o)}</td>
-                <td>
-                  <FlagBadge observation={o} />
+                <td class="number">
+                  {o.valueQuantity ? `${digitsOf(o.valueQuantity)} ${unitOf(o.valueQuantity)}` : valueText(o)} <FlagBadge observation={o} />
                 </td>
                 <td class="number">{range(o.referenceRange?.[0])}</td>
                 <td>{directory.origin(o)}</td>

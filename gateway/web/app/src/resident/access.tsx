@@ -1,29 +1,36 @@
 // Who looked: every access to the record, newest first.
 import type { AuditEvent } from 'fhir/r4';
+import { useState } from 'preact/hooks';
 import { queryString } from '../shared/api.ts';
 import { count, moment } from '../shared/format.ts';
-import { useApp, usePages } from '../shared/hooks.ts';
+import { useApp, useLoad, usePages } from '../shared/hooks.ts';
 import { useLocale } from '../shared/locale.ts';
-import { Badge, Card, Empty, Pager } from '../shared/ui.tsx';
+import { Badge, Button, Card, Empty, Pager } from '../shared/ui.tsx';
 import { W } from '../shared/words.ts';
-import { readAudit, type Access } from '../record/audit.ts';
+import { readAudit } from '../record/audit.ts';
 import { useDirectory } from '../record/directory.tsx';
+import { readGlasses, reasonFor, type Glass } from './glass.ts';
 import { T } from './words.ts';
 
 export function AccessLog({ patient }: { patient: string }) {
+  const { api, me } = useApp();
   const { t, lang } = useLocale();
-  const pages = usePages<AuditEvent>(`/fhir/AuditEvent${queryString({ patient, _sort: '-date', _count: 20 })}`);
+  const [others, setOthers] = useState(true);
+  const pages = usePages<AuditEvent>(`/fhir/AuditEvent${queryString({ patient, 'altid:not': others ? me.subject : undefined, _sort: '-date', _count: 20 })}`);
+  const glasses = useLoad((signal) => readGlasses(api, patient, signal), [patient]);
   return (
     <Card
       title={t(T.accessTitle)}
-      aside={pages.total !== undefined && <span class="quiet-text">{t(W.total, { n: count(lang, pages.total) })}</span>}
+      aside={<Button pressed={others} onClick={() => setOthers(!others)}>{t(T.others)}</Button>}
     >
-      <p class="quiet-text">{t(T.accessLead)}</p>
+      <p class="quiet-text">
+        {t(T.accessLead)} {pages.total !== undefined && t(W.total, { n: count(lang, pages.total) })}
+      </p>
       {pages.state === 'ready' && pages.items.length === 0 && <Empty>{t(T.noAccess)}</Empty>}
       <ol class="list access">
         {pages.items.map((event) => (
           <li key={event.id}>
-            <AccessLine event={event} />
+            <AccessLine event={event} glasses={glasses.data ?? []} />
           </li>
         ))}
       </ol>
@@ -32,31 +39,31 @@ export function AccessLog({ patient }: { patient: string }) {
   );
 }
 
-function AccessLine({ event }: { event: AuditEvent }) {
+function AccessLine({ event, glasses }: { event: AuditEvent; glasses: readonly Glass[] }) {
   const { t, lang } = useLocale();
   const { me } = useApp();
   const directory = useDirectory();
   const access = readAudit(event, directory, t, lang);
-  const own = event.agent.some((a) => a.requestor && a.altId === me.subject) || access.who === me.subject;
+  const own = event.agent.some((a) => a.requestor && a.altId === me.subject);
   return (
     <article class={access.breakGlass ? 'access-line glass' : 'access-line'}>
       <div class="row spread">
         <span class="strong">{own ? t(T.self) : access.who || t(W.unknown)}</span>
         <span class="row">
           {access.failed && <Badge>{t(T.denied)}</Badge>}
-          {access.breakGlass ? <Badge tone="bad">{t(T.emergency)}</Badge> : <Badge tone={own ? 'plain' : 'info'}>{access.purpose || t(W.unknown)}</Badge>}
+          {access.breakGlass ? <Badge tone="bad">{t(T.emergency)}</Badge> : access.purpose && <Badge tone={own ? 'plain' : 'info'}>{access.purpose}</Badge>}
         </span>
       </div>
       <p class="quiet-text">
         {[!own && access.organization, moment(lang, access.at)].filter(Boolean).join(' · ')}
       </p>
       <p>{[access.action, access.what].filter(Boolean).join(lang === 'zh' ? '：' : ': ')}</p>
-      {access.breakGlass && <Glass access={access} />}
+      {access.breakGlass && <GlassReason reason={reasonFor(event, glasses) ?? access.reason} />}
     </article>
   );
 }
 
-function Glass({ access }: { access: Access }) {
+function GlassReason({ reason }: { reason: string }) {
   const { t, lang } = useLocale();
   return (
     <div class="glass-reason">
@@ -64,7 +71,7 @@ function Glass({ access }: { access: Access }) {
       <p>
         <span class="strong">{t(T.reason)}</span>
         {lang === 'zh' ? '：' : ': '}
-        {access.reason || t(T.noReason)}
+        {reason || t(T.noReason)}
       </p>
     </div>
   );

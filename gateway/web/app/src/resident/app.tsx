@@ -38,21 +38,23 @@ export function ResidentApp({ signOut }: { signOut: () => void }) {
   }, [view]);
   return (
     <DirectoryProvider>
-      <a class="skip" href="#main" onClick={(e) => (e.preventDefault(), main.current?.focus())}>{t(W.skip)}</a>
-      <Header person={person.data} signOut={signOut} />
-      <main id="main" ref={main} tabIndex={-1} aria-label={t(T[view])}>
-        <Show of={person} lines={6}>
-          {(found) => (found ? <Page view={view} person={found} go={go} /> : <Card><Empty>{t(T.noPatient)}</Empty></Card>)}
-        </Show>
-      </main>
-      <nav class="tabs" aria-label={t(W.menu)}>
-        {views.map((v) => (
-          <a key={v} href={`#/${v}`} aria-current={v === view ? 'page' : undefined}>
-            <Icon name={v} />
-            <span>{t(T[v])}</span>
-          </a>
-        ))}
-      </nav>
+      <div class="phone">
+        <a class="skip" href="#main" onClick={(e) => (e.preventDefault(), main.current?.focus())}>{t(W.skip)}</a>
+        <Header person={person.data} signOut={signOut} />
+        <main id="main" ref={main} tabIndex={-1} aria-label={t(T[view])}>
+          <Show of={person} lines={6}>
+            {(found) => (found ? <Page view={view} person={found} go={go} /> : <Card><Empty>{t(T.noPatient)}</Empty></Card>)}
+          </Show>
+        </main>
+        <nav class="tabs" aria-label={t(W.menu)}>
+          {views.map((v) => (
+            <a key={v} href={`#/${v}`} aria-current={v === view ? 'page' : undefined}>
+              <Icon name={v} />
+              <span>{t(T[v])}</span>
+            </a>
+          ))}
+        </nav>
+      </div>
     </DirectoryProvider>
   );
 }
@@ -72,7 +74,7 @@ function Page({ view, person, go }: { view: View; person: Person; go: (v: View) 
     case 'access':
       return <AccessLog patient={patient} />;
     case 'sharing':
-      return <Sharing patient={patient} />;
+      return <Sharing person={person} />;
     default:
       return (
         <div class="summary">
@@ -100,9 +102,8 @@ function Header({ person, signOut }: { person: Person | undefined; signOut: () =
   return (
     <header class="bar">
       <div class="bar-inner">
-        <div class="bar-person">
-          <h1>{name ? (open ? name : maskName(name, family)) : t(T.title)}</h1>
-          {patient && (
+        <h1>{name ? (open ? name : maskName(name, family)) : t(T.title)}</h1>
+        {patient && (
             <p class="bar-facts">
               {[sex && t(sex), years !== undefined && t(T.ageYears, { n: years })].filter(Boolean).join(' · ')}
               {card && (
@@ -113,8 +114,7 @@ function Header({ person, signOut }: { person: Person | undefined; signOut: () =
                 </>
               )}
             </p>
-          )}
-        </div>
+        )}
         <div class="bar-tools">
           {patient && (
             <Button kind="quiet" pressed={open} label={t(W.reveal)} onClick={() => setOpen(!open)}>

@@ -7,7 +7,7 @@ import { ResidentApp } from './app.tsx';
 import { T } from './words.ts';
 
 render(
-  <Frame clientId="resident-app" path="/resident/" scope="openid patient/*.rs" title={T.title} lead={T.lead} purpose={() => 'PATRQT'}>
+  <Frame clientId="resident-app" path="/resident/" scope="patient/*.rs patient/Consent.cruds launch/patient online_access" title={T.title} lead={T.lead} purpose={() => 'PATRQT'}>
     {(signOut) => <ResidentApp signOut={signOut} />}
   </Frame>,
   document.getElementById('app')!,

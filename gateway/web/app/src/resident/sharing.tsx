@@ -7,6 +7,7 @@ import { Button, Card, Dialog, Empty, Failure, Show, Switch } from '../shared/ui
 import { W } from '../shared/words.ts';
 import { organizationName, useDirectory } from '../record/directory.tsx';
 import { deny, lift, readLimits, type Kind, type Limit } from './consents.ts';
+import type { Person } from './person.ts';
 import { T } from './words.ts';
 
 interface Change {
@@ -17,7 +18,8 @@ interface Change {
   limit: Limit | undefined;
 }
 
-export function Sharing({ patient }: { patient: string }) {
+export function Sharing({ person }: { person: Person }) {
+  const patient = person.key;
   const { api } = useApp();
   const { t } = useLocale();
   const [round, setRound] = useState(0);
@@ -41,7 +43,7 @@ export function Sharing({ patient }: { patient: string }) {
       <Show of={limits} lines={6}>
         {(found) => <Switches limits={found} ask={ask} />}
       </Show>
-      {change && <Confirm patient={patient} change={change} done={done} close={() => setChange(undefined)} />}
+      {change && <Confirm patient={`Patient/${person.patient.id}`} change={change} done={done} close={() => setChange(undefined)} />}
     </div>
   );
 }

@@ -9,6 +9,7 @@ export const T = {
   visits: ['就诊', 'Visits'],
   access: ['谁看过', 'Who looked'],
   sharing: ['授权', 'Sharing'],
+  others: ['只看别人', 'Others only'],
   card: ['证件', 'Card'],
   noPatient: ['此账号没有关联的健康档案。请持有效证件到就近医疗机构办理。', 'No record is tied to this account. Please bring your card to a nearby institution.'],
   male: ['男', 'Male'],

@@ -78,6 +78,7 @@ export class Api {
     const headers: Record<string, string> = {
       Accept: fhir ? 'application/fhir+json' : 'application/json',
       Authorization: `Bearer ${await this.session.token()}`,
+      'Accept-Language': document.documentElement.lang,
       'X-Purpose-Of-Use': options.purpose ?? this.purpose,
       ...options.headers,
     };

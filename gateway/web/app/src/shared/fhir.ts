@@ -88,6 +88,8 @@ export function flag(o: Observation): { flag: Flag; computed: boolean } | undefi
   }
   const value = o.valueQuantity?.value;
   const reference = o.referenceRange?.[0];
+  const units = [reference?.low, reference?.high].map(unitOf).filter(Boolean);
+  if (units.some((u) => u !== unitOf(o.valueQuantity))) return undefined; // another unit says nothing
   if (value === undefined || !reference || (reference.low?.value === undefined && reference.high?.value === undefined)) return undefined;
   if (reference.low?.value !== undefined && value < reference.low.value) return { flag: 'low', computed: true };
   if (reference.high?.value !== undefined && value > reference.high.value) return { flag: 'high', computed: true };

@@ -70,6 +70,7 @@ export class Session {
       scope: this.app.scope,
       state: pending.state,
       aud: location.origin + '/fhir',
+      ui_locales: document.documentElement.lang,
       code_challenge: await challenge(pending.verifier),
       code_challenge_method: 'S256',
     });
