@@ -92,6 +92,15 @@ func (b *Bus) connect() (err error) {
 	return err
 }
 
+// URL is where the bus is connected; that of an embedded server which listens
+// is good for other clients, too.
+func (b *Bus) URL() string {
+	if b.server != nil {
+		return b.server.ClientURL()
+	}
+	return b.conn.ConnectedUrlRedacted()
+}
+
 // startServer runs JetStream inside the process, without a TCP listener unless
 // one is asked for. It does not sync every message: what a crash takes from
 // the stream the store's change log gives again.
