@@ -39,10 +39,11 @@ type Open func(t *testing.T, extract Extract) *Harness
 
 // Run holds an engine against the contract.
 func Run(t *testing.T, open Open) {
-	tests := []struct {
+	type test struct {
 		name string
 		run  func(*bench)
-	}{
+	}
+	tests := []test{
 		{"versions", versions},
 		{"deletion", deletion},
 		{"expectations", expectations},
@@ -60,7 +61,9 @@ func Run(t *testing.T, open Open) {
 		{"ties", ties},
 		{"cursors", cursors},
 		{"readers and writers", readersAndWriters},
-		{"oracle", oracleSuite},
+	}
+	for seed := range seeds() {
+		tests = append(tests, test{fmt.Sprintf("oracle %d", seed), func(b *bench) { b.world(seed) }})
 	}
 	w := NewWorld()
 	for _, tt := range tests {
@@ -91,7 +94,7 @@ var Now = time.Date(2024, 6, 1, 12, 0, 0, 0, time.UTC)
 // NewWorld compiles the R4 definitions.
 func NewWorld() *World {
 	defs := definition.R4()
-	o := search.Options{Now: func() time.Time { return Now }, MaxCount: 10_000}
+	o := search.Options{Now: func() time.Time { return Now }, MaxCount: 10_000, Units: units{}}
 	return &World{Defs: defs, Extractor: search.NewExtractor(defs, o), Parser: search.NewParser(defs, o)}
 }
 
