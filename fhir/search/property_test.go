@@ -34,7 +34,9 @@ func TestMatchDateAgainstMoments(t *testing.T) {
 		}
 		return true
 	}
-	some := func(lo, hi int64, f func(m int64) bool) bool { return !all(lo, hi, func(m int64) bool { return !f(m) }) }
+	some := func(lo, hi int64, f func(m int64) bool) bool {
+		return !all(lo, hi, func(m int64) bool { return !f(m) })
+	}
 	for slo := int64(0); slo < n; slo++ {
 		for shi := slo + 1; shi <= n; shi++ {
 			for lo := int64(0); lo < n; lo++ {

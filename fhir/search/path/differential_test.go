@@ -48,11 +48,12 @@ type differential struct {
 	defs               *definition.Set
 	library            map[string]*fhirpath.Expression
 	ours               map[string]*path.Expr
+	seen               map[fhir.Type]bool
 	compared, selected int
 }
 
 func newDifferential(t *testing.T) *differential {
-	return &differential{t: t, defs: definition.R4(), library: map[string]*fhirpath.Expression{}, ours: map[string]*path.Expr{}}
+	return &differential{t: t, defs: definition.R4(), library: map[string]*fhirpath.Expression{}, ours: map[string]*path.Expr{}, seen: map[fhir.Type]bool{}}
 }
 
 func (d *differential) resource(name string, src []byte) {
@@ -61,9 +62,15 @@ func (d *differential) resource(name string, src []byte) {
 		d.t.Fatalf("%s: %v", name, err)
 	}
 	typ := doc.ResourceType(0)
+	first := !d.seen[typ]
+	d.seen[typ] = true
 	for _, p := range d.defs.Params(typ) {
 		d.compared++
-		want, err := d.evaluate(p.Expression, src)
+		expression := p.Expression
+		if !first {
+			expression = own(expression, typ)
+		}
+		want, err := d.evaluate(expression, src)
 		if err != nil {
 			d.t.Errorf("%s: library fails on %s: %v", name, p.Expression, err)
 			continue
@@ -77,6 +84,18 @@ func (d *differential) resource(name string, src []byte) {
 		}
 		d.t.Errorf("%s, %s\n  %s\n  ours    %.300q\n  library %.300q", name, p.Code, p.Expression, got, want)
 	}
+}
+
+// own leaves out the parts of a union that begin with another type, which is
+// most of the library's work. The first example of each type is held against
+// the whole expression.
+func own(expression string, typ fhir.Type) string {
+	parts := strings.Split(expression, " | ")
+	parts = slices.DeleteFunc(parts, func(p string) bool {
+		head, _, _ := strings.Cut(strings.TrimLeft(p, "("), ".")
+		return head != string(typ) && head != "Resource"
+	})
+	return strings.Join(parts, " | ")
 }
 
 func (d *differential) evaluate(expression string, src []byte) ([]string, error) {
