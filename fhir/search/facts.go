@@ -50,6 +50,9 @@ func newFactRules(defs *definition.Set, t fhir.Type) factRules {
 		}
 	}
 	mark(patientRole, defs.Compartment("Patient", t)...)
+	// R4's compartment leaves out types that are about a patient all the same
+	// (Task, Contract ...). For access they are the patient's.
+	mark(patientRole, "patient", "subject")
 	mark(categoryRole, categoryCodes...)
 	mark(codeRole, codeCodes...)
 	mark(labelRole, "_security")
