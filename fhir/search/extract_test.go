@@ -183,6 +183,8 @@ func TestFacts(t *testing.T) {
 		{`{"resourceType":"Appointment","participant":[{"actor":{"reference":"Patient/1"}},{"actor":{"reference":"Practitioner/1"}},{"actor":{"reference":"Patient/2"}}],"start":"2024-01-01T00:00:00Z"}`,
 			"[Patient/1 Patient/2]", time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)},
 		{`{"resourceType":"AuditEvent","entity":[{"what":{"reference":"Patient/1"}}],"recorded":"2024-01-01T00:00:00Z"}`, "[Patient/1]", time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)},
+		{`{"resourceType":"Task","for":{"reference":"Patient/1"},"focus":{"reference":"Patient/2"}}`, "[Patient/1]", time.Time{}},
+		{`{"resourceType":"Contract","subject":[{"reference":"Patient/1"}]}`, "[Patient/1]", time.Time{}},
 		{`{"resourceType":"Organization","id":"o"}`, "[]", time.Time{}},
 		{`{"resourceType":"Condition","subject":{"reference":"Patient/1"},"recordedDate":"2024-01-02","onsetDateTime":"2023-01-01"}`, "[Patient/1]", time.Date(2023, 1, 1, 0, 0, 0, 0, cst)},
 		{`{"resourceType":"Condition","subject":{"reference":"Patient/1"},"recordedDate":"2024-01-02","onsetString":"long ago"}`, "[Patient/1]", time.Date(2024, 1, 2, 0, 0, 0, 0, cst)},

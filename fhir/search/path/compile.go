@@ -163,6 +163,9 @@ func (c *compiler) union(n *syntax, focus []branch) ([]branch, error) {
 		return nil, err
 	}
 	right, err := c.lower(n.args[1], focus)
+	if len(left)+len(right) > maxBranches {
+		return nil, fmt.Errorf("a union leads to more than %d places", maxBranches)
+	}
 	return append(slices.Clip(left), right...), err
 }
 
@@ -195,12 +198,19 @@ func (c *compiler) member(from []branch, name string) ([]branch, error) {
 		if e := s.Element(name); e != nil {
 			to = append(to, descend(b, e)...)
 		}
+		if len(to) > maxBranches {
+			return nil, fmt.Errorf("%s leads to more than %d places", name, maxBranches)
+		}
 	}
 	if len(to) == 0 {
 		return nil, fmt.Errorf("%s has no element %s", from[0].typ, name)
 	}
 	return to, nil
 }
+
+// maxBranches bounds the expansion of choices within choices: an extension's
+// value has 50 types.
+const maxBranches = 1000
 
 // descend gives one branch a type of the element.
 func descend(b branch, e *definition.Element) []branch {
