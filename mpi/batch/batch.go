@@ -23,7 +23,7 @@ type Options struct {
 	Split int
 	// OneToOne assigns at most one partner each (with Split).
 	OneToOne bool
-	// Auto is the probability from which a pair is linked; 0 is 0.9.
+	// Auto is the probability from which a pair is linked; 0 is 0.5.
 	Auto float64
 	// Possible is the probability from which a pair is reported; 0 is 0.1.
 	Possible float64
@@ -50,7 +50,7 @@ type Result struct {
 // Match runs over records. An error is the context's.
 func Match(ctx context.Context, records []*normal.Record, o Options) (*Result, error) {
 	if o.Auto == 0 {
-		o.Auto = 0.9
+		o.Auto = 0.5
 	}
 	if o.Possible == 0 {
 		o.Possible = 0.1
@@ -78,17 +78,25 @@ type run struct {
 	res     *Result
 }
 
+// wideUpTo is the file size up to which blocks are made from pairs of whatever
+// survives; larger files meet under the index's own keys, since the wide ones
+// would not fit into memory.
+const wideUpTo = 50_000
+
 // maxList bounds a block list: beyond it the list says too little.
 const maxList = 500
 
 // meet gathers the pairs that share a block key, each once.
 func (r *run) meet(ctx context.Context) error {
-	lists := map[block.Key][]int32{}
+	lists, keys := map[block.Key][]int32{}, block.Wide
+	if len(r.records) > wideUpTo {
+		keys = block.Keys
+	}
 	for i, rec := range r.records {
 		if i%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		for _, k := range block.Wide(rec, r.o.Now) {
+		for _, k := range keys(rec, r.o.Now) {
 			lists[k] = append(lists[k], int32(i))
 		}
 	}

@@ -5,7 +5,7 @@ import "math"
 // cluster joins records from the likeliest pair down. Two groups join only if
 // the pairs across them agree on the whole: the mean of their log-odds, the
 // pair at hand included, must be positive, so that one weak bridge does not
-// join two persons. Pairs that never met count as strangers.
+// join two persons. Pairs that never met in a block are compared now.
 func (r *run) cluster() {
 	c := &clusters{root: make([]int, len(r.records)), group: make([][]int, len(r.records)), partner: make([]bool, len(r.records))}
 	for i := range r.records {
@@ -33,27 +33,28 @@ func (r *run) cluster() {
 	r.res.Clusters = c.root
 }
 
-// unmet is the log-odds of a pair that shares no block key.
-const unmet = -6
-
 func (r *run) agree(as, bs []int) bool {
 	sum, n := 0.0, 0.0
 	offset := math.Log2(r.model.Prior / (1 - r.model.Prior))
 	for _, a := range as {
 		for _, b := range bs {
-			if !r.across(min(a, b), max(a, b)) {
-				continue
+			if r.across(min(a, b), max(a, b)) {
+				sum += r.weight(min(a, b), max(a, b)) + offset
+				n++
 			}
-			w, met := r.weights[[2]int32{int32(min(a, b)), int32(max(a, b))}]
-			if met {
-				sum += w + offset
-			} else {
-				sum += unmet
-			}
-			n++
 		}
 	}
 	return n == 0 || sum/n > 0
+}
+
+func (r *run) weight(a, b int) float64 {
+	k := [2]int32{int32(a), int32(b)}
+	w, met := r.weights[k]
+	if !met {
+		w = r.model.Score(r.records[a], r.records[b]).Weight
+		r.weights[k] = w
+	}
+	return w
 }
 
 type clusters struct {

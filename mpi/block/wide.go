@@ -44,24 +44,32 @@ func parts(r *normal.Record) []part {
 	}
 	if n := r.Name(); n != nil {
 		for _, f := range n.FamilySound {
-			add("family", normal.FuzzySound(f))
+			ends(add, "family", normal.FuzzySound(f))
 		}
-		add("given", normal.FuzzySound(given(n)[0]))
+		ends(add, "given", normal.FuzzySound(given(n)[0]))
 	}
 	add("year", strconv.Itoa(r.Birth.Year))
-	add("day", strconv.Itoa(r.Birth.Month*100+r.Birth.Day))
+	add("month", strconv.Itoa(r.Birth.Month))
+	add("day", strconv.Itoa(r.Birth.Day))
 	for i := range r.Addresses {
 		a := &r.Addresses[i]
-		add("post", a.PostalCode)
-		add("city", a.City+a.District)
-		add("line", a.Line)
+		ends(add, "post", a.PostalCode)
+		ends(add, "city", a.City+a.District)
 		for w := range strings.FieldsSeq(a.Line) {
-			if len(w) >= 4 {
-				add("word", w)
-			}
+			ends(add, "word", w)
 		}
 	}
 	return out
+}
+
+// ends adds a value and its first and last three characters, one of which
+// outlives most slips.
+func ends(add func(field, value string), field, value string) {
+	add(field, value)
+	if r := []rune(value); len(r) > 4 {
+		add(field, string(r[:3])+"-")
+		add(field, "-"+string(r[len(r)-3:]))
+	}
 }
 
 // deletions adds the values with each one character left out.

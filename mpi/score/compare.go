@@ -29,6 +29,9 @@ func names(a, b *normal.Record) (family, given Level) {
 				continue
 			}
 			f, g := namePair(&a.Names[i], &b.Names[j])
+			if f == Silent && g == Silent {
+				continue
+			}
 			if better(f, g, family, given) {
 				family, given = f, g
 			}
@@ -50,6 +53,12 @@ func namePair(a, b *normal.Name) (family, given Level) {
 	if a.Text == b.Text || strings.ReplaceAll(a.Text, " ", "") == strings.ReplaceAll(b.Text, " ", "") {
 		return whole(a, b, NameExact)
 	}
+	if a.Family == "" || b.Family == "" { // a dotted name: one whole
+		return Silent, spelled(a.Text, b.Text, plain(a), plain(b))
+	}
+	if a.Han() != b.Han() && joined(a, b) {
+		return NameSound, NameSound
+	}
 	family, given = familyLevel(a, b), givenLevel(a, b)
 	if rank(family)+rank(given) > 2*rank(NameSwapped) && swapped(a, b) {
 		return NameSwapped, NameSwapped
@@ -60,10 +69,29 @@ func namePair(a, b *normal.Name) (family, given Level) {
 // whole gives both parts a level where the full names agree, however they are
 // divided.
 func whole(a, b *normal.Name, l Level) (family, given Level) {
-	if a.Given == "" && b.Given == "" {
+	if a.Given == "" && b.Given == "" && a.Family != "" {
 		return l, Silent
 	}
 	return l, l
+}
+
+// joined reports whether one name is the other's pinyin, however it is spaced:
+// 张伟 and zhangwei.
+func joined(a, b *normal.Name) bool {
+	if b.Han() {
+		a, b = b, a
+	}
+	letters := strings.ReplaceAll(b.Text, " ", "")
+	for _, f := range a.FamilySound {
+		if rest, ok := strings.CutPrefix(letters, f); ok {
+			for _, g := range a.GivenSound {
+				if g.Plain == rest {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 func swapped(a, b *normal.Name) bool {

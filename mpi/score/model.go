@@ -147,45 +147,40 @@ func (m *Model) rareNames(a, b *normal.Record, r *Result) {
 	if m.Frequency.OtherFamily == 0 {
 		return
 	}
-	name := shared(a, b)
-	if name == nil {
-		return
+	if r.Vector[Family] == NameExact {
+		family := func(n *normal.Name) string { return n.Family }
+		m.byFrequency(r, Family, m.Frequency.share(m.Frequency.Family, m.Frequency.OtherFamily, a, b, family))
 	}
-	if r.Vector[Family] == NameExact && name.Family != "" {
-		m.byFrequency(r, Family, m.Frequency.Family, name.Family, m.Frequency.OtherFamily)
-	}
-	if r.Vector[Given] == NameExact && name.Given != "" {
-		m.byFrequency(r, Given, m.Frequency.Given, name.Given, m.Frequency.OtherGiven)
+	if r.Vector[Given] == NameExact {
+		given := func(n *normal.Name) string { return n.Given }
+		m.byFrequency(r, Given, m.Frequency.share(m.Frequency.Given, m.Frequency.OtherGiven, a, b, given))
 	}
 }
 
-func (m *Model) byFrequency(r *Result, f Field, table map[string]float64, value string, other float64) {
-	share, ok := table[value]
-	if !ok {
-		share = other
+func (m *Model) byFrequency(r *Result, f Field, share float64) {
+	if share > 0 {
+		r.Frequency[f] = share
+		r.Weights[f] = math.Log2(m.rates[f][NameExact].M / share)
 	}
-	r.Frequency[f] = share
-	r.Weights[f] = math.Log2(m.rates[f][NameExact].M / share)
 }
 
-// shared is a name of a whose family or given part b carries too.
-func shared(a, b *normal.Record) *normal.Name {
-	var part *normal.Name
+// share is how common the name part is that two records have in common: of
+// several the commonest, to be careful; 0 if there is none.
+func (f *Frequency) share(table map[string]float64, other float64, a, b *normal.Record, part func(*normal.Name) string) float64 {
+	most := 0.0
 	for i := range a.Names {
 		for j := range b.Names {
 			x, y := &a.Names[i], &b.Names[j]
-			if !x.Usable() || !y.Usable() {
-				continue
-			}
-			if x.Text == y.Text || x.Family == y.Family && x.Given == y.Given {
-				return x
-			}
-			if part == nil && (x.Family == y.Family || x.Given == y.Given) {
-				part = x
+			if s := part(x); x.Usable() && y.Usable() && s != "" && s == part(y) {
+				if p, ok := table[s]; ok {
+					most = max(most, p)
+				} else {
+					most = max(most, other)
+				}
 			}
 		}
 	}
-	return part
+	return most
 }
 
 // dampen corrects for fields that are not independent: people of one household
