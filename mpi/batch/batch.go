@@ -72,7 +72,8 @@ func Match(ctx context.Context, records []*normal.Record, o Options) (*Result, e
 type run struct {
 	o       Options
 	records []*normal.Record
-	pairs   [][2]int32 // that met, sorted
+	pairs   [][2]int32     // that met, sorted
+	vectors []score.Vector // of pairs
 	model   *score.Model
 	weights map[[2]int32]float64
 	res     *Result
@@ -135,12 +136,14 @@ func (r *run) train(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.vectors = make([]score.Vector, len(r.pairs))
 	s := score.Sample{Candidates: map[score.Vector]int{}, Strangers: map[score.Vector]int{}}
 	for i, p := range r.pairs {
 		if i%4096 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		s.Candidates[score.Compare(r.records[p[0]], r.records[p[1]])]++
+		r.vectors[i] = score.Compare(r.records[p[0]], r.records[p[1]])
+		s.Candidates[r.vectors[i]]++
 	}
 	n := len(r.records)
 	rng := rand.New(rand.NewPCG(1, 2)) // fixed: the same file gives the same answer
@@ -168,7 +171,7 @@ func (r *run) score(ctx context.Context) error {
 		if i%4096 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		s := r.model.Score(r.records[p[0]], r.records[p[1]])
+		s := r.model.Weigh(r.vectors[i], r.records[p[0]], r.records[p[1]])
 		r.weights[p] = s.Weight
 		if s.Probability >= r.o.Possible {
 			r.res.Pairs = append(r.res.Pairs, Pair{A: int(p[0]), B: int(p[1]), Probability: s.Probability, Weight: s.Weight})

@@ -14,6 +14,8 @@ type Name struct {
 
 	FamilySound []string  // toneless readings of Family
 	GivenSound  []Reading // readings of Given
+	FamilyFuzzy string    // FuzzySound of the first reading
+	GivenFuzzy  string
 }
 
 // Han reports whether the name is written in Chinese characters.
@@ -55,6 +57,12 @@ func (n *Name) sound() {
 	if len(n.GivenSound) > 0 && !han(n.Given) {
 		s := strings.ReplaceAll(n.Given, " ", "")
 		n.GivenSound = []Reading{{s, s}}
+	}
+	if len(n.FamilySound) > 0 {
+		n.FamilyFuzzy = FuzzySound(n.FamilySound[0])
+	}
+	if len(n.GivenSound) > 0 {
+		n.GivenFuzzy = FuzzySound(n.GivenSound[0].Plain)
 	}
 }
 

@@ -54,7 +54,7 @@ func namePair(a, b *normal.Name) (family, given Level) {
 		return whole(a, b, NameExact)
 	}
 	if a.Family == "" || b.Family == "" { // a dotted name: one whole
-		return Silent, spelled(a.Text, b.Text, plain(a), plain(b))
+		return Silent, spelled(a.Text, b.Text, plain(a), plain(b), false)
 	}
 	if a.Han() != b.Han() && joined(a, b) {
 		return NameSound, NameSound
@@ -127,7 +127,7 @@ func familyLevel(a, b *normal.Name) Level {
 			}
 		}
 	}
-	return spelled(a.Family, b.Family, firstOf(a.FamilySound), firstOf(b.FamilySound))
+	return spelled(a.Family, b.Family, firstOf(a.FamilySound), firstOf(b.FamilySound), a.FamilyFuzzy != "" && a.FamilyFuzzy == b.FamilyFuzzy)
 }
 
 func givenLevel(a, b *normal.Name) Level {
@@ -144,7 +144,7 @@ func givenLevel(a, b *normal.Name) Level {
 			}
 		}
 	}
-	return spelled(a.Given, b.Given, plain(a), plain(b))
+	return spelled(a.Given, b.Given, plain(a), plain(b), a.GivenFuzzy != "" && a.GivenFuzzy == b.GivenFuzzy)
 }
 
 func firstOf(s []string) string {
@@ -161,18 +161,20 @@ func plain(n *normal.Name) string {
 	return n.GivenSound[0].Plain
 }
 
-// spelled compares two unequal name parts by their sounds and letters.
-func spelled(a, b, soundA, soundB string) Level {
-	ra, rb := []rune(a), []rune(b)
+// spelled compares two unequal name parts by their sounds and letters; fuzzy
+// says that their sounds are easily confused.
+func spelled(a, b, soundA, soundB string, fuzzy bool) Level {
+	var bufA, bufB [32]rune
+	ra, rb := appendRunes(bufA[:0], a), appendRunes(bufB[:0], b)
 	hanA, hanB := normal.IsHan(ra[0]), normal.IsHan(rb[0])
-	if (hanA || hanB) && soundA != "" && normal.FuzzySound(soundA) == normal.FuzzySound(soundB) {
+	if (hanA || hanB) && fuzzy {
 		return NameFuzzy
 	}
 	if hanA && hanB {
 		return hanLevel(ra, rb)
 	}
 	if hanA || hanB {
-		ra, rb = []rune(soundA), []rune(soundB)
+		ra, rb = appendRunes(bufA[:0], soundA), appendRunes(bufB[:0], soundB)
 	}
 	return latinLevel(ra, rb)
 }
@@ -228,7 +230,7 @@ func births(a, b normal.Date) Level {
 		return partial(a, b)
 	case a.Year == b.Year && a.Month == b.Day && a.Day == b.Month:
 		return BirthSwapped
-	case oneSlip([]rune(a.String()), []rune(b.String())):
+	case dateSlip(a, b):
 		return BirthSlip
 	case a.Year == b.Year && (a.Defaulted() || b.Defaulted()):
 		return BirthPartial
@@ -257,4 +259,20 @@ func better(f, g, family, given Level) bool {
 	}
 	now, best := rank(f)+rank(g), rank(family)+rank(given)
 	return now < best || now == best && f < family
+}
+
+// dateSlip reports dates that are one typing slip apart when written as eight
+// digits.
+func dateSlip(a, b normal.Date) bool {
+	x, y := eight(a), eight(b)
+	return oneSlip(x[:], y[:])
+}
+
+func eight(d normal.Date) (out [8]rune) {
+	n := d.Year*10000 + d.Month*100 + d.Day
+	for i := 7; i >= 0; i-- {
+		out[i] = rune('0' + n%10)
+		n /= 10
+	}
+	return out
 }

@@ -110,8 +110,11 @@ const (
 )
 
 // Score weighs the agreement of two records.
-func (m *Model) Score(a, b *normal.Record) Result {
-	r := Result{Vector: Compare(a, b)}
+func (m *Model) Score(a, b *normal.Record) Result { return m.Weigh(Compare(a, b), a, b) }
+
+// Weigh is Score for records that were compared before.
+func (m *Model) Weigh(v Vector, a, b *normal.Record) Result {
+	r := Result{Vector: v}
 	for f, l := range r.Vector {
 		r.Weights[f] = m.weights[f][l]
 	}

@@ -26,7 +26,7 @@ func citizenPair(x, y *normal.Identifier) Level {
 		return CitizenEqual
 	case x.Value == y.Value:
 		return CitizenInvalid
-	case x.Valid != y.Valid && oneSlip([]rune(x.Value), []rune(y.Value)):
+	case x.Valid != y.Valid && slip(x.Value, y.Value):
 		return CitizenRepaired
 	}
 	return CitizenDifferent
@@ -37,17 +37,25 @@ func citizenPair(x, y *normal.Identifier) Level {
 // repeats the citizen id) count once.
 func Equal(a, b *normal.Record) []normal.Identifier {
 	var out []normal.Identifier
-	seen := map[string]bool{a.CitizenID(): true, b.CitizenID(): true}
+	citizenA, citizenB := a.CitizenID(), b.CitizenID()
 	for i := range a.IDs {
 		for j := range b.IDs {
 			x, y := &a.IDs[i], &b.IDs[j]
-			if x.Kind.Strong() && x.Kind != normal.Citizen && x.Valid && *x == withEnd(*y, x.Ended) && !seen[x.Value] {
-				seen[x.Value] = true
+			if x.Kind.Strong() && x.Kind != normal.Citizen && x.Valid && *x == withEnd(*y, x.Ended) && x.Value != citizenA && x.Value != citizenB && !counted(out, x.Value) {
 				out = append(out, *x)
 			}
 		}
 	}
 	return out
+}
+
+func counted(ids []normal.Identifier, value string) bool {
+	for i := range ids {
+		if ids[i].Value == value {
+			return true
+		}
+	}
+	return false
 }
 
 func withEnd(i normal.Identifier, ended bool) normal.Identifier {
@@ -80,7 +88,7 @@ func cardPair(x, y *normal.Identifier) Level {
 	if !x.Kind.Strong() || x.Kind == normal.Citizen || x.Kind == normal.MRN || x.System != y.System || x.Value == y.Value || x.Ended || y.Ended {
 		return Silent
 	}
-	if len(x.Value) >= 6 && oneSlip([]rune(x.Value), []rune(y.Value)) {
+	if len(x.Value) >= 6 && slip(x.Value, y.Value) {
 		return CardsSlip
 	}
 	return CardsDifferent
@@ -93,7 +101,7 @@ func phones(a, b []string) Level {
 			switch {
 			case x == y:
 				return Same
-			case len(x) >= 8 && oneSlip([]rune(x), []rune(y)):
+			case len(x) >= 8 && slip(x, y):
 				best = Near
 			case best == Silent:
 				best = Different
@@ -124,7 +132,8 @@ func lines(a, b string) Level {
 	if a == b {
 		return PlaceExact
 	}
-	ra, rb := []rune(a), []rune(b)
+	var bufA, bufB [64]rune
+	ra, rb := appendRunes(bufA[:0], a), appendRunes(bufB[:0], b)
 	switch d := dice(ra, rb); {
 	case d >= 0.7 || oneSlip(ra, rb) || jaroWinkler(ra, rb) >= 0.92:
 		return PlaceClose
@@ -159,7 +168,8 @@ func part(a, b string) Level {
 	case a == b:
 		return PlaceExact
 	}
-	if ra, rb := []rune(a), []rune(b); min(len(ra), len(rb)) >= 3 && (oneSlip(ra, rb) || jaroWinkler(ra, rb) >= 0.9) {
+	var bufA, bufB [40]rune
+	if ra, rb := appendRunes(bufA[:0], a), appendRunes(bufB[:0], b); min(len(ra), len(rb)) >= 3 && (oneSlip(ra, rb) || jaroWinkler(ra, rb) >= 0.9) {
 		return PlaceClose
 	}
 	return PlaceDifferent

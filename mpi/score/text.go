@@ -97,17 +97,35 @@ func dice(a, b []rune) float64 {
 	if len(a) < 2 || len(b) < 2 {
 		return 0
 	}
-	seen := make(map[[2]rune]int, len(a))
-	for i := 1; i < len(a); i++ {
-		seen[[2]rune{a[i-1], a[i]}]++
-	}
+	// Texts are short: looking through beats a table.
+	var used [128]bool
+	a, b = a[:min(len(a), len(used))], b[:min(len(b), len(used))]
 	shared := 0
 	for i := 1; i < len(b); i++ {
-		k := [2]rune{b[i-1], b[i]}
-		if seen[k] > 0 {
-			seen[k]--
-			shared++
+		for j := 1; j < len(a); j++ {
+			if !used[j] && a[j] == b[i] && a[j-1] == b[i-1] {
+				used[j] = true
+				shared++
+				break
+			}
 		}
 	}
 	return 2 * float64(shared) / float64(len(a)+len(b)-2)
+}
+
+// appendRunes is []rune(s) into a buffer.
+func appendRunes(dst []rune, s string) []rune {
+	for _, r := range s {
+		dst = append(dst, r)
+	}
+	return dst
+}
+
+// slip is oneSlip on texts.
+func slip(a, b string) bool {
+	if d := len(a) - len(b); d > 4 || d < -4 {
+		return false
+	}
+	var bufA, bufB [40]rune
+	return oneSlip(appendRunes(bufA[:0], a), appendRunes(bufB[:0], b))
 }
