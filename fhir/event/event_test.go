@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	natsserver "github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
@@ -252,6 +255,47 @@ func TestALostStreamIsFilledAgain(t *testing.T) {
 	}
 	bus, _ = start(t, s, dir, nil)
 	subscribe(t, bus, "all", event.Subject+">", second.handle)
+	second.wait(t, 10)
+}
+
+// TestACutStreamIsFilledAgain: a power failure took the end of the stream,
+// which the cursor counts as published.
+func TestACutStreamIsFilledAgain(t *testing.T) {
+	t.Parallel()
+	s, dir := newSource(t), t.TempDir()
+	s.fill(0, 10)
+	var first, second tally
+	bus, stop := start(t, s, dir, nil)
+	subscribe(t, bus, "first", event.Subject+">", first.handle)
+	first.wait(t, 10)
+	stop()
+	server, err := natsserver.NewServer(&natsserver.Options{ServerName: "hutong", JetStream: true, StoreDir: dir, DontListen: true, NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Start()
+	conn, err := nats.Connect("", nats.InProcessServer(server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(context.Background(), event.Stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := uint64(8); n <= 10; n++ {
+		if err := stream.DeleteMsg(context.Background(), n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conn.Close()
+	server.Shutdown()
+	server.WaitForShutdown()
+	bus, _ = start(t, s, dir, nil)
+	subscribe(t, bus, "second", event.Subject+">", second.handle)
 	second.wait(t, 10)
 }
 

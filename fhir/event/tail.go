@@ -49,7 +49,32 @@ func (b *Bus) newTail(ctx context.Context) (*tail, error) {
 		return nil, fmt.Errorf("event: stream %s: %w", Stream, err)
 	}
 	t := &tail{store: b.cfg.Store, space: b.cfg.Store.Space("events"), js: b.js, stream: info.Created.UnixNano(), log: b.cfg.Log}
-	return t, t.load(ctx)
+	if err := t.load(ctx); err != nil {
+		return nil, err
+	}
+	return t, t.rewind(ctx, s)
+}
+
+// rewind sets the cursor back where the stream holds less than the cursor
+// says: it is not synced on every message, so a power failure may have cut its
+// end off. The last commit that it holds may be there in part and is repeated.
+func (t *tail) rewind(ctx context.Context, s jetstream.Stream) error {
+	last, err := s.GetLastMsgForSubject(ctx, Subject+">")
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil // all have aged out
+	}
+	if err != nil {
+		return fmt.Errorf("event: last message of %s: %w", Stream, err)
+	}
+	var e Event
+	if err := json.Unmarshal(last.Data, &e); err != nil {
+		return fmt.Errorf("event: last message of %s: %w", Stream, err)
+	}
+	if e.T < t.cursor {
+		t.log.Warn().Uint64("cursor", uint64(t.cursor)).Uint64("stream", uint64(e.T)).Msg("the stream lost its end; publishing it again")
+		t.cursor = e.T - 1
+	}
+	return nil
 }
 
 var cursorKey = []byte("cursor")

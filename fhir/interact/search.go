@@ -173,6 +173,22 @@ func (s *Service) entries(matches, included []fhir.Resource, subset subsetting, 
 	return list, nil
 }
 
+// Subset writes a resource that was read as _summary and _elements, if the
+// query string has them, leave it.
+func (s *Service) Subset(r *fhir.Resource, query string) ([]byte, error) {
+	if query == "" {
+		return r.JSON(), nil
+	}
+	req, err := s.cfg.Parser.ParseLenient(r.Type, query)
+	if err != nil {
+		return nil, err
+	}
+	if keep := s.subsetting(req).match; keep != nil {
+		return answer.Subset(r, func(name string) bool { return keep(r.Type, name) })
+	}
+	return r.JSON(), nil
+}
+
 func (s *Service) entry(r *fhir.Resource, mode string, keep keeper) (Entry, error) {
 	e := Entry{FullURL: s.cfg.BaseURL + "/" + r.Key.String(), Resource: *r, Mode: mode}
 	var err error

@@ -3,6 +3,7 @@ package interact
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"hash/maphash"
 	"time"
@@ -32,7 +33,7 @@ type Config struct {
 	PageKey []byte
 	Limits  Limits
 	Now     func() time.Time // nil: the system clock
-	NewID   func() string    // nil: random 128-bit ids
+	NewID   func() string    // nil: the time and 80 random bits, in hexadecimal
 	// BaseURL is the service's public base, such as
 	// "https://exchange.example/fhir": fullUrl, Location and links carry it.
 	BaseURL string
@@ -118,7 +119,7 @@ func New(cfg Config) (*Service, error) {
 		cfg.Now = time.Now
 	}
 	if cfg.NewID == nil {
-		cfg.NewID = randomID
+		cfg.NewID = func() string { return newID(cfg.Now()) }
 	}
 	cfg.Limits = cfg.Limits.withDefaults()
 	statement, err := capability.Statement(cfg.Defs, cfg.About, cfg.BaseURL)
@@ -128,9 +129,13 @@ func New(cfg Config) (*Service, error) {
 	return &Service{cfg: cfg, capabilities: statement, queues: queues{seed: maphash.MakeSeed()}}, nil
 }
 
-func randomID() string {
+// newID is laid out as a UUID of version 7 (RFC 9562), without its dashes and
+// fixed bits: resources that arrive together lie together in an engine's key
+// order, and none can be guessed from another.
+func newID(now time.Time) string {
 	var b [16]byte
-	_, _ = rand.Read(b[:])
+	binary.BigEndian.PutUint64(b[:], uint64(now.UnixMilli())<<16)
+	_, _ = rand.Read(b[6:])
 	return hex.EncodeToString(b[:])
 }
 

@@ -244,7 +244,10 @@ func (x *bundleRun) runBatch(ctx context.Context) *Bundle {
 	b := &Bundle{Type: "batch-response", Total: -1}
 	for i := range x.items {
 		it := &x.items[i]
-		if it.write != nil && it.err == nil {
+		switch {
+		case it.err != nil:
+			it.err = x.s.refused(ctx, x.c, Op{Interaction: "batch"}, it.err)
+		case it.write != nil:
 			it.err = x.alone(ctx, it.write)
 		}
 		b.Entries = append(b.Entries, x.answer(ctx, it))

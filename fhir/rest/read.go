@@ -42,7 +42,12 @@ func (s *Server) writeRead(c *gin.Context, r fhir.Resource, err error) {
 		c.Writer.WriteHeaderNow()
 		return
 	}
-	writeJSON(c, http.StatusOK, r.JSON())
+	text, err := s.cfg.Service.Subset(&r, searchPart(c.Request.URL.RawQuery))
+	if err != nil {
+		WriteError(c, err)
+		return
+	}
+	writeJSON(c, http.StatusOK, text)
 }
 
 // notModified evaluates a conditional read. If-None-Match decides where it is

@@ -171,6 +171,9 @@ func TestSubsets(t *testing.T) {
 			t.Errorf("%s: SUBSETTED is %v", query, marked)
 		}
 	}
+	if r := w.do("GET", "/Patient/p1?_elements=gender", "").must(200).tree(); r["gender"] == nil || r["birthDate"] != nil {
+		t.Errorf("a read with _elements=gender gives %v", r)
+	}
 	b := w.do("GET", "/Observation?_id=ob1&_elements=value", "").must(200).bundle()
 	if r := tree(t, b.Entry[0].Resource); r["valueQuantity"] == nil || r["status"] == nil || r["code"] == nil || r["subject"] != nil {
 		t.Errorf("_elements=value leaves %v", r)
