@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -99,8 +99,17 @@ func (d *demoCmd) prepare(ctx context.Context, e *exchange.Exchange) (*show, err
 	}
 	opt := region.Options{People: d.People, Seed: d.Seed, Now: now}
 	s.hero = region.Hero(opt)
+	if s.guest, err = findGuest(opt); err != nil {
+		return nil, err
+	}
 	if !loaded {
-		if err := errors.Join(d.accounts(ctx, e, s.hero), d.loadRegion(ctx, e, opt)); err != nil {
+		if err := d.accounts(ctx, e, s.hero); err != nil {
+			return nil, err
+		}
+		if err := d.loadRegion(ctx, e, opt); err != nil {
+			return nil, err
+		}
+		if err := d.visit(ctx, e, s.guest); err != nil {
 			return nil, err
 		}
 		if err := s.writeFiles(); err != nil {
@@ -184,22 +193,20 @@ func (d *demoCmd) loadRegion(ctx context.Context, e *exchange.Exchange, opt regi
 		name := clientOf(post)
 		p := posters[name]
 		if p == nil {
-			key, err := os.ReadFile(d.keyFile(name))
-			if err != nil {
+			var err error
+			if p, err = d.poster(e, name); err != nil {
 				return err
 			}
-			p = client.NewPoster(e.URL())
-			p.Token = client.SystemTokens(p.URL, name, key)
 			posters[name] = p
 		}
 		resources += post.Resources
 		if post.Client == "" { // the registry: what follows refers to it
-			if err := p.Send(ctx, "POST", "/fhir", post.Bundle); err != nil {
+			if err := p.Send(ctx, http.MethodPost, "/fhir", post.Bundle); err != nil {
 				return fmt.Errorf("registry: %w", err)
 			}
 			continue
 		}
-		g.Go(func() error { return p.Send(gctx, "POST", "/fhir", post.Bundle) })
+		g.Go(func() error { return p.Send(gctx, http.MethodPost, "/fhir", post.Bundle) })
 		if gctx.Err() != nil {
 			break
 		}
@@ -212,14 +219,32 @@ func (d *demoCmd) loadRegion(ctx context.Context, e *exchange.Exchange, opt regi
 	return nil
 }
 
-// loadExtra posts the folder of --load as the municipal hospital.
-func (d *demoCmd) loadExtra(ctx context.Context, e *exchange.Exchange) error {
-	key, err := os.ReadFile(d.keyFile("his-muni"))
+// visit posts the guest's encounter of today as the clinic.
+func (d *demoCmd) visit(ctx context.Context, e *exchange.Exchange, g guest) error {
+	p, err := d.poster(e, "his-clinic")
 	if err != nil {
 		return err
 	}
+	return p.Send(ctx, http.MethodPut, "/fhir/Encounter/clinic-visit-today", g.Encounter)
+}
+
+// poster posts as a client, with its key.
+func (d *demoCmd) poster(e *exchange.Exchange, name string) (*client.Poster, error) {
+	key, err := os.ReadFile(d.keyFile(name))
+	if err != nil {
+		return nil, err
+	}
 	p := client.NewPoster(e.URL())
-	p.Token = client.SystemTokens(p.URL, "his-muni", key)
+	p.Token = client.SystemTokens(p.URL, name, key)
+	return p, nil
+}
+
+// loadExtra posts the folder of --load as the municipal hospital.
+func (d *demoCmd) loadExtra(ctx context.Context, e *exchange.Exchange) error {
+	p, err := d.poster(e, "his-muni")
+	if err != nil {
+		return err
+	}
 	start := time.Now()
 	sum, err := p.Load(ctx, []string{d.Load}, 4, func(name string, err error) { fmt.Printf("refused: %s: %v\n", name, err) })
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 type show struct {
 	dir, url string
 	hero     region.Facts
+	guest    guest
 }
 
 // files are the request bodies that the printed commands send.
@@ -43,11 +44,10 @@ func (s *show) files() (map[string]any, error) {
 			},
 		},
 		"consultation.json": m{
-			"patient": "Patient/" + s.clinicRecord(), "invitedOrg": region.OrgMuni, "priority": "routine",
-			"question":  "反复乏力一周，血钾偏低，请会诊指导用药。",
-			"documents": []string{"DiagnosticReport/" + s.hero.Report, "Observation/" + s.hero.Potassium},
+			"patient": s.guest.Patient, "invitedOrg": region.OrgMuni, "priority": "routine",
+			"question": "反复乏力一周，请会诊指导用药。", "documents": s.guest.Documents,
 		},
-		"break-glass.json": m{"patient": "Patient/" + s.clinicRecord(), "reasonCode": "emergency", "reason": "昏迷入院，无法取得授权"},
+		"break-glass.json": m{"patient": "Patient/" + s.clinicRecord(), "reasonCode": "unconscious", "reason": "昏迷入院，无法取得授权"},
 	}, nil
 }
 
@@ -113,7 +113,7 @@ func (s *show) steps() []command {
 		{"one history across hospitals, newest first, exact total", get("ZHOU", "/fhir/Observation?patient="+patient+"&category=laboratory&_count=5")},
 		{"the same result was measured three days ago elsewhere: 互认", post("ZHOU", plain, "order-sign.json", "/cds-services/order-sign")},
 		{"ask a specialist for a consultation on two documents", post("ZHOU", plain, "consultation.json", "/api/consultations")},
-		{"outside the documents of a grant: 403", get("LIN", "/fhir/Observation?patient="+patient)},
+		{"outside the documents of a grant: 403", get("LIN", "/fhir/"+s.guest.Outside)},
 		{"break the glass, with a reason that the resident sees", post("HAN", plain, "break-glass.json", "/api/breakglass")},
 		{"possible matches that wait for a steward", get("STEWARD", "/api/identity/queue?status=open&limit=5")},
 		{"the audit chain is whole", fmt.Sprintf("bin/hutong verify-audit --url %s --user auditor.shen --password-file %s/password", s.url, s.dir)},

@@ -23,12 +23,13 @@ import (
 // stage is a running exchange with the demonstration's region loaded, and the
 // people who use it. It is the real thing: real storage, real NATS, real HTTP.
 type stage struct {
-	t    *testing.T
-	dir  string
-	url  string
-	demo demoCmd
-	hero region.Facts
-	e    *exchange.Exchange
+	t     *testing.T
+	dir   string
+	url   string
+	demo  demoCmd
+	hero  region.Facts
+	guest guest
+	e     *exchange.Exchange
 
 	mu     sync.Mutex
 	tokens map[string]string
@@ -47,7 +48,7 @@ func raise(t *testing.T, people int) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.hero = show.hero
+	s.hero, s.guest = show.hero, show.guest
 	return s
 }
 

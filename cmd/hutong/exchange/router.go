@@ -67,7 +67,7 @@ func (e *Exchange) openHTTP(context.Context) error {
 	identity.Mount(api.Group("/identity"))
 	e.consult.Mount(api.Group("/consultations"))
 	api.GET("/audit/verify", e.verifyAudit)
-	//RECOG e.recognition.Mount(r.Group("/cds-services", authenticate), api.Group("/recognition"))
+	e.recognition.Mount(r.Group("/cds-services", authenticate), api.Group("/recognition"))
 	r.NoRoute(func(c *gin.Context) { rest.WriteError(c, fhir.Errorf(fhir.NotFound, "no such route")) })
 	e.handler = r
 	return nil
