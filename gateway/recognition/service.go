@@ -10,6 +10,7 @@ import (
 	"hutong/fhir"
 	"hutong/fhir/interact"
 	"hutong/fhir/store"
+	"hutong/fhir/term/ucum"
 	"hutong/gateway/principal"
 	"hutong/profiles"
 )
@@ -49,7 +50,7 @@ type Config struct {
 	// Operator is the Organization that keeps the decisions; "" leaves them
 	// with the organisation that decided.
 	Operator string
-	Units    Units  // nil: equal units only
+	Units    Units  // nil: UCUM
 	Links    Links  // nil: every record that the search joined is certain
 	Images   Images // nil: no image can be retrieved, so no imaging is recognised
 	Now      func() time.Time
@@ -70,7 +71,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, errors.New("recognition: Records, Callers, Catalogue and Space are required")
 	}
 	if cfg.Units == nil {
-		cfg.Units = equalUnits{}
+		cfg.Units = &ucum.Units{}
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -84,10 +85,6 @@ func New(cfg Config) (*Service, error) {
 	}
 	return &Service{cfg: cfg, rules: &Rules{Catalogue: cfg.Catalogue, Units: cfg.Units}, reasons: reasons}, nil
 }
-
-type equalUnits struct{}
-
-func (equalUnits) Convertible(from, to string) bool { return from == to && from != "" }
 
 // uuid is a random UUID (RFC 9562, version 4).
 func uuid() string {

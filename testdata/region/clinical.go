@@ -231,7 +231,7 @@ func (g *generator) heroVisits(p *person, out []visit) []visit {
 	hypertension := &diseases[0]
 	for m := 36; m >= 3; m -= 3 {
 		at := dayOf(g.now.AddDate(0, -m, -4)).Add(9*time.Hour + 20*time.Minute)
-		out = append(out, visit{org: muni, at: at, class: "AMB", reason: hypertension, panels: []string{"LYTES", "RFT", "GLU", "HBA1C"}, drugs: []drug{{"C03DA01", "螺内酯片", "每次20mg，每日1次"}}})
+		out = append(out, visit{org: muni, at: at, class: "AMB", reason: hypertension, panels: []string{"LYTES", "RFT", "GLU", "HBA1C"}, drugs: []drug{{"C03AA03", "氢氯噻嗪片", "每次25mg，每日1次"}}})
 	}
 	return append(out,
 		visit{org: muni, at: g.now.AddDate(0, 0, -3).Add(-40 * time.Minute), class: "AMB", reason: hypertension, panels: []string{"LYTES", "CBC", "RFT"}, special: true},

@@ -113,8 +113,8 @@ func (g *generator) shift(p *person, item string, at time.Time, reason *disease)
 	if reason != nil && !reason.chronic {
 		s += reason.shift[item]
 	}
-	if p.role == hero && item == "K" { // spironolactone: potassium creeps up
-		s += 2.4 * math.Exp(-g.now.Sub(at).Hours()/24/200)
+	if p.role == hero && item == "K" { // a thiazide: potassium creeps down
+		s -= 3.1 * math.Exp(-g.now.Sub(at).Hours()/24/200)
 	}
 	return s
 }
