@@ -129,7 +129,7 @@ func (r *run) across(a, b int) bool {
 }
 
 // strangers is how many random pairs u is estimated from.
-const strangers = 200_000
+const strangers = 50_000
 
 func (r *run) train(ctx context.Context) error {
 	base, err := score.Default()

@@ -3,6 +3,7 @@ package normal
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -48,10 +49,11 @@ func Code(s string) string {
 	}, s))
 }
 
-// Junk reports a value that systems write when they have none: too short, one
-// character repeated, or a word for "none".
+// Junk reports a value that systems write when they have none: a word for
+// "none", or one character repeated (000000; but 77 may be a record number).
 func Junk(v string) bool {
-	if runeLen(v) < 2 || strings.Trim(v, v[:1]) == "" {
+	first, _ := utf8.DecodeRuneInString(v)
+	if strings.Trim(v, string(first)) == "" && (runeLen(v) >= 4 || first < '1' || first > '9') {
 		return true
 	}
 	switch strings.ToLower(v) {
