@@ -52,6 +52,9 @@ var clinical = []invariant{
 // codeNotRepeated is the second half of obs-7: no coding of the observation
 // is a coding of a component. Codings are the same if system and code are.
 func codeNotRepeated(n *node) bool {
+	if n.d.Child(n.at, "component") == 0 {
+		return true
+	}
 	own := map[[2]string]bool{}
 	for coding := range n.codings(n.at) {
 		own[[2]string{n.d.ChildText(coding, "system"), n.d.ChildText(coding, "code")}] = true

@@ -28,11 +28,14 @@ type rule struct {
 	ok         test
 }
 
-func (r *run) check(rules []rule, n *node) {
+// check tests the rules of one object. The node lives in the run, so that it
+// costs no allocation: tests do not nest.
+func (r *run) check(rules []rule, n node) {
+	r.node = n
 	for i := range rules {
 		c := &rules[i]
 		switch {
-		case c.ok(n):
+		case c.ok(&r.node):
 		case c.element != "":
 			r.failAt(c.element, c.issue, c.code, c.text)
 		default:
@@ -114,7 +117,24 @@ func needs(name, other string) condition { return implies(has(name), has(other))
 
 // is: the string element has one of the values. An absent element has none.
 func is(name string, values ...string) condition {
-	return when(func(n *node) bool { return slices.Contains(values, n.text(name)) })
+	return when(func(n *node) bool {
+		c := n.d.Child(n.at, name)
+		return c != 0 && n.oneOf(c, values)
+	})
+}
+
+// oneOf reports whether the string c is one of the values.
+func (n *node) oneOf(c uint32, values []string) bool {
+	if !n.d.Nodes[c].Kind.IsString() {
+		return false
+	}
+	text := n.d.Bytes(c)
+	for _, v := range values {
+		if string(text) == v {
+			return true
+		}
+	}
+	return false
 }
 
 // isTrue: the boolean element is true.
@@ -192,7 +212,8 @@ func coded(name, system string, codes ...string) condition {
 			return false
 		}
 		for c := range n.d.Children(list) {
-			if n.d.ChildText(c, "system") == system && slices.Contains(codes, n.d.ChildText(c, "code")) {
+			s, code := n.d.Child(c, "system"), n.d.Child(c, "code")
+			if s != 0 && code != 0 && string(n.d.Bytes(s)) == system && n.oneOf(code, codes) {
 				return true
 			}
 		}

@@ -156,7 +156,7 @@ func versionedURL(n *node, entry uint32) string {
 		return ""
 	}
 	if resource := n.d.Child(entry, "resource"); resource != 0 {
-		if meta := n.d.Child(resource, "meta"); meta != 0 {
+		if meta := n.d.Child(resource, "meta"); meta != 0 && n.d.Child(meta, "versionId") != 0 {
 			url += " " + n.d.ChildText(meta, "versionId")
 		}
 	}

@@ -54,12 +54,28 @@ func isActive(tag []byte) bool {
 	if end := bytes.IndexAny(tag, " \t\r\n/"); end >= 0 {
 		name = tag[:end]
 	}
-	switch string(bytes.ToLower(name)) {
+	var lower [len("textarea")]byte // the longest name below
+	switch string(lower[:toLower(lower[:], name)]) {
 	case "script", "iframe", "frame", "frameset", "object", "embed", "applet", "form", "input", "button",
 		"textarea", "select", "base", "link", "meta", "svg", "math", "head", "body", "html":
 		return true
 	}
 	return hasHandler(tag[len(name):])
+}
+
+// toLower writes the lower case of name to dst and gives its length; 0 for a
+// name that does not fit.
+func toLower(dst, name []byte) int {
+	if len(name) > len(dst) {
+		return 0
+	}
+	for i, c := range name {
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		dst[i] = c
+	}
+	return len(name)
 }
 
 // hasHandler finds attributes named on..., and javascript: as a value.

@@ -3,7 +3,6 @@ package validate
 import (
 	"bytes"
 
-	"hutong/fhir"
 	"hutong/fhir/codec"
 	"hutong/fhir/internal/schema"
 )
@@ -129,7 +128,15 @@ func isURI(b []byte) bool {
 	return bytes.IndexFunc(b, func(c rune) bool { return c <= ' ' || c == 0x7f }) < 0
 }
 
-func isID(b []byte) bool { return fhir.ValidID(string(b)) }
+// isID is fhir.ValidID without a copy.
+func isID(b []byte) bool {
+	for _, c := range b {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.') {
+			return false
+		}
+	}
+	return len(b) <= 64
+}
 
 // isOID is urn:oid:[0-2](\.(0|[1-9][0-9]*))+.
 func isOID(b []byte) bool {

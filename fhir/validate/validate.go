@@ -85,6 +85,7 @@ type run struct {
 	path     []step // from the resource to the element at hand
 	claimed  string // name of the profile at hand
 	warnings int
+	node     node // the object whose rules are tested
 	host     host // the resource that contains the element, not itself contained
 	issues   []fhir.Issue
 }

@@ -22,13 +22,16 @@ func (r *run) resource(at uint32) {
 		r.fail(structure, "object", "here must stand a resource: a JSON object")
 		return
 	}
-	name := r.d.ResourceType(at)
+	var name []byte
+	if c := r.d.Child(at, "resourceType"); c != 0 && r.d.Nodes[c].Kind.IsString() {
+		name = r.d.Bytes(c)
+	}
 	t, ok := r.schema.Resources[string(name)]
 	if ok && r.base == "" && len(r.path) == 0 {
 		r.base = t.Name
 	}
 	switch {
-	case name == "":
+	case len(name) == 0:
 		r.fail(structure, "resource-type-missing", "a resource must have a resourceType")
 	case !ok:
 		r.fail(structure, "resource-type-unknown", "R4 has no resource of this resourceType")
@@ -75,7 +78,7 @@ func (r *run) object(at uint32, t *schema.Type, resource bool) {
 		}
 	}
 	if rules := r.rules[t.Index]; rules != nil {
-		r.check(rules, &node{run: r, at: at, typ: t, seen: seen})
+		r.check(rules, node{run: r, at: at, typ: t, seen: seen})
 	}
 }
 
