@@ -130,12 +130,20 @@ func (w *extraction) referenceTo(p *definition.SearchParam, i uint32) {
 // canonical reads url|version. A canonical that a bundle resolves, or that
 // names a resource of this server, is entered as such.
 func (w *extraction) canonical(p *definition.SearchParam, i uint32) {
-	url, version := literal.ParseCanonical(w.r.Text(i))
-	e := Entry{Param: p, Code: url, Version: version}
-	if ref := w.r.Reference(i); !ref.Key.IsZero() {
-		e = Entry{Param: p, System: string(ref.Key.Type), Code: ref.Key.ID, Version: ref.Version}
+	ref := w.r.Reference(i)
+	if ref.Key.IsZero() {
+		url, version := literal.ParseCanonical(w.r.Text(i))
+		if ref = literal.ParseReference(url, w.x.o.Base); version != "" {
+			ref.Version = version
+		}
 	}
-	w.add(e)
+	e := Entry{Param: p, System: string(ref.Key.Type), Code: ref.Key.ID, Version: ref.Version}
+	if ref.Key.IsZero() {
+		e.Code = ref.URL
+	}
+	if e.Code != "" {
+		w.add(e)
+	}
 }
 
 func (w *extraction) uri(p *definition.SearchParam, v path.Value) {

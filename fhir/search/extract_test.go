@@ -96,6 +96,7 @@ func TestExtract(t *testing.T) {
 		{`{"resourceType":"Observation","contained":[{"resourceType":"Group","id":"p"}],"subject":{"reference":"#p"}}`, "patient", nil},
 		{`{"resourceType":"Observation","subject":{"display":"somebody"}}`, "subject", nil},
 		{`{"resourceType":"MeasureReport","measure":"http://m|1.0"}`, "measure", []string{"/http://m/1.0"}},
+		{`{"resourceType":"MeasureReport","measure":"` + base + `/Measure/m|1.0"}`, "measure", []string{"Measure/m/1.0"}},
 		{`{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Composition","id":"c"}},{"resource":{"resourceType":"Composition","id":"d"}}]}`, "composition", []string{"Composition/c/"}},
 		{`{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Patient","id":"c"}}]}`, "composition", nil},
 		// strings and uris

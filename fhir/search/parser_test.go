@@ -186,6 +186,8 @@ func TestParseValues(t *testing.T) {
 		{"Observation", "subject=http://x.example/fhir/Patient/1", []search.Value{{Prefix: "eq", Code: "http://x.example/fhir/Patient/1"}}},
 		{"Observation", "subject:identifier=s|1", []search.Value{{Prefix: "eq", System: "s", HasSystem: true, Code: "1"}}},
 		{"MeasureReport", "measure=http://m|1.0", []search.Value{{Prefix: "eq", Code: "http://m", Version: "1.0"}}},
+		{"MeasureReport", "measure=" + base + "/Measure/m|1.0", []search.Value{{Prefix: "eq", RefType: "Measure", Code: "m", Version: "1.0"}}},
+		{"Observation", "subject=http://x.example/fhir/Patient/1/_history/2", []search.Value{{Prefix: "eq", Code: "http://x.example/fhir/Patient/1", Version: "2"}}},
 		{"Observation", `code-value-string=a|b$x\$y`, []search.Value{{Prefix: "eq", Parts: []search.Value{
 			{Prefix: "eq", System: "a", HasSystem: true, Code: "b"}, {Prefix: "eq", Code: "x$y"}}}}},
 		{"Patient", "gender:missing=true", []search.Value{{Prefix: "eq", Missing: true}}},

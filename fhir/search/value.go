@@ -163,8 +163,7 @@ func (v *valueReader) reference(s string) (Value, error) {
 	case fhir.ValidID(s):
 		return Value{Prefix: Eq, RefType: v.onlyTarget(), Code: s}, nil
 	case strings.Contains(s, ":") || s[0] == '#':
-		url, version := literal.ParseCanonical(s)
-		return Value{Prefix: Eq, Code: url, Version: version}, nil
+		return v.foreign(ref)
 	}
 	return Value{}, errors.New("the value is an id, Type/id or an absolute URL")
 }
@@ -181,6 +180,20 @@ func (v *valueReader) local(ref literal.Reference) (Value, error) {
 		return Value{}, errors.New("it does not point to " + string(t) + "; it points to " + names(v.param.Targets))
 	}
 	return Value{Prefix: Eq, RefType: t, Code: ref.Key.ID, Version: ref.Version}, nil
+}
+
+// foreign reads an absolute URL, with a version in either notation. A canonical
+// may be that of a resource of this server.
+func (v *valueReader) foreign(ref literal.Reference) (Value, error) {
+	url, version := literal.ParseCanonical(ref.URL)
+	if version == "" {
+		return Value{Prefix: Eq, Code: url, Version: ref.Version}, nil
+	}
+	if ref = literal.ParseReference(url, v.p.o.Base); !ref.Key.IsZero() {
+		ref.Version = version
+		return v.local(ref)
+	}
+	return Value{Prefix: Eq, Code: url, Version: version}, nil
 }
 
 // onlyTarget is the type that an id without one means; "" if there are several.
