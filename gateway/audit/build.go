@@ -321,10 +321,13 @@ func entitiesOf(d *interact.Disclosure, named bool) []entity {
 	})
 	all = append(all, objects(resources)...)
 	if d.Query != "" || d.Total >= 0 {
-		q := entity{Type: systemObject(), Role: &coding{System: objectSystem, Code: "24", Display: "Query"}, Name: string(d.Op.Type)}
+		q := entity{Type: systemObject(), Role: &coding{System: objectSystem, Code: "24", Display: "Query"}}
 		q.Query = base64.StdEncoding.EncodeToString([]byte(d.Query))
+		if d.Op.Type != "" {
+			q.Detail = append(q.Detail, detail{"type", string(d.Op.Type)})
+		}
 		if d.Total >= 0 {
-			q.Detail = []detail{{"total", strconv.Itoa(d.Total)}}
+			q.Detail = append(q.Detail, detail{"total", strconv.Itoa(d.Total)})
 		}
 		all = append(all, q)
 	}

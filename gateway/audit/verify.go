@@ -89,7 +89,10 @@ func headless(ctx context.Context, snap store.Snapshot, report *Report) error {
 	}
 	q := search.Query{Type: "AuditEvent", Count: 1000, Restriction: search.Unrestricted()}
 	for {
-		page, err := snap.Search(ctx, &q)
+		page, err := guarded(func() (store.Page, error) { return snap.Search(ctx, &q) })
+		if err != nil && !report.Whole {
+			return ctx.Err() // the search meets the same damage
+		}
 		if err != nil {
 			return err
 		}
@@ -150,7 +153,7 @@ func (v *verifier) read(ctx context.Context, n uint64) ([]fhir.Resource, *Fault,
 	for i := range keys {
 		keys[i] = recordKey(v.chain, v.end.Seq+1+uint64(i))
 	}
-	records, err := v.snap.GetMany(ctx, keys)
+	records, err := guarded(func() ([]fhir.Resource, error) { return v.snap.GetMany(ctx, keys) })
 	if err == nil && len(records) == len(keys) {
 		return records, nil, nil
 	}
@@ -159,13 +162,30 @@ func (v *verifier) read(ctx context.Context, n uint64) ([]fhir.Resource, *Fault,
 	}
 	records = records[:0:0]
 	for i, k := range keys { // one by one, to find which
-		r, err := v.snap.Get(ctx, k)
+		r, err := v.get(ctx, k)
 		if err != nil {
 			return records, &Fault{v.chain, v.end.Seq + 1 + uint64(i), missing(err)}, ctx.Err()
 		}
 		records = append(records, r)
 	}
 	return records, nil, nil
+}
+
+func (v *verifier) get(ctx context.Context, k fhir.Key) (fhir.Resource, error) {
+	return guarded(func() (fhir.Resource, error) { return v.snap.Get(ctx, k) })
+}
+
+// guarded calls f where an engine that meets a damaged block may end the
+// goroutine (Pebble's default answer to corruption) and not the verification.
+func guarded[T any](f func() (T, error)) (value T, err error) {
+	done := make(chan struct{})
+	err = errors.New("the engine gave up on it")
+	go func() {
+		defer close(done)
+		value, err = f()
+	}()
+	<-done
+	return value, err
 }
 
 func missing(err error) string {
@@ -203,14 +223,14 @@ func (v *verifier) vouched(ctx context.Context, h Head) bool {
 	if h.Seq == v.head.Seq {
 		return h.Hash == v.head.Hash
 	}
-	next, err := v.snap.Get(ctx, recordKey(v.chain, h.Seq+1))
+	next, err := v.get(ctx, recordKey(v.chain, h.Seq+1))
 	return err == nil && previousOf(next.Body) == h.Hash
 }
 
 // tail looks behind the head.
 func (v *verifier) tail(ctx context.Context) (*Fault, error) {
 	for {
-		r, err := v.snap.Get(ctx, recordKey(v.chain, v.end.Seq+1))
+		r, err := v.get(ctx, recordKey(v.chain, v.end.Seq+1))
 		if errors.Is(err, fhir.E(fhir.NotFound)) {
 			return nil, nil
 		}
