@@ -171,11 +171,22 @@ func (x *Index) compare(ctx context.Context, r *row) (map[string]link.Verdict, e
 	return out, nil
 }
 
-// candidates are the records under keys, each once, in order of meeting.
+// maxCandidates bounds how many records one record is compared with, beside
+// those that share an identifier: a bound on the time of a feed or a match. Links
+// rest on identifiers alone, so it costs at most a question in the queue.
+const maxCandidates = 1000
+
+// candidates are the records under keys, each once, in order of meeting:
+// identifiers first. Lists that are too long, and those beyond maxCandidates,
+// are passed over and counted.
 func (x *Index) candidates(ctx context.Context, keys []block.Key) ([]string, error) {
 	var out []string
 	seen := make(map[string]bool)
 	for _, k := range keys {
+		if len(out) >= maxCandidates && k.Pass != block.ByID {
+			x.stats.skipped.Add(1)
+			continue
+		}
 		ids, over, err := x.posted(ctx, k)
 		if err != nil {
 			return nil, err

@@ -55,7 +55,7 @@ func Match(ctx context.Context, records []*normal.Record, o Options) (*Result, e
 	if o.Possible == 0 {
 		o.Possible = 0.1
 	}
-	r := &run{o: o, records: records, res: &Result{}}
+	r := &run{o: o, records: records, res: &Result{}, compact: 1 << 20}
 	if err := r.meet(ctx); err != nil {
 		return nil, err
 	}
@@ -73,9 +73,10 @@ type run struct {
 	o       Options
 	records []*normal.Record
 	pairs   [][2]int32     // that met, sorted
+	compact int            // how many pairs remained when repeats were last dropped
 	vectors []score.Vector // of pairs
 	model   *score.Model
-	weights map[[2]int32]float64
+	weights map[[2]int32]float64 // of likely pairs, and of those that clusters asked for
 	res     *Result
 }
 
@@ -101,7 +102,6 @@ func (r *run) meet(ctx context.Context) error {
 			lists[k] = append(lists[k], int32(i))
 		}
 	}
-	seen := map[[2]int32]struct{}{}
 	for _, list := range lists {
 		if len(list) > maxList {
 			r.res.Skipped++
@@ -110,18 +110,24 @@ func (r *run) meet(ctx context.Context) error {
 		for i, a := range list {
 			for _, b := range list[i+1:] {
 				if r.across(int(a), int(b)) {
-					seen[[2]int32{a, b}] = struct{}{}
+					r.pairs = append(r.pairs, [2]int32{a, b})
 				}
 			}
 		}
+		if len(r.pairs) > r.compact*2 {
+			r.once()
+		}
 	}
-	r.pairs = make([][2]int32, 0, len(seen))
-	for p := range seen {
-		r.pairs = append(r.pairs, p)
-	}
-	slices.SortFunc(r.pairs, func(x, y [2]int32) int { return cmp.Or(cmp.Compare(x[0], y[0]), cmp.Compare(x[1], y[1])) })
+	r.once()
 	r.res.Compared = len(r.pairs)
 	return ctx.Err()
+}
+
+// once sorts the pairs and drops repeats.
+func (r *run) once() {
+	slices.SortFunc(r.pairs, func(x, y [2]int32) int { return cmp.Or(cmp.Compare(x[0], y[0]), cmp.Compare(x[1], y[1])) })
+	r.pairs = slices.Compact(r.pairs)
+	r.compact = max(len(r.pairs), 1<<20)
 }
 
 func (r *run) across(a, b int) bool {
@@ -172,8 +178,8 @@ func (r *run) score(ctx context.Context) error {
 			return ctx.Err()
 		}
 		s := r.model.Weigh(r.vectors[i], r.records[p[0]], r.records[p[1]])
-		r.weights[p] = s.Weight
 		if s.Probability >= r.o.Possible {
+			r.weights[p] = s.Weight
 			r.res.Pairs = append(r.res.Pairs, Pair{A: int(p[0]), B: int(p[1]), Probability: s.Probability, Weight: s.Weight})
 		}
 	}
