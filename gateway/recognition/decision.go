@@ -237,7 +237,7 @@ func (s *Service) decisions(ctx context.Context, id string) ([]made, error) {
 // write makes the Task and its Provenance. again: the decision was reserved
 // before; if its Task is there, it is a second decision.
 func (s *Service) write(ctx context.Context, p *principal.Principal, m *shown, d made, again bool) (fhir.Version, error) {
-	custodian := first(s.cfg.Operator, m.Organization)
+	custodian := first(s.cfg.Custodian, m.Organization)
 	system := interact.SystemCaller(custodian)
 	if again {
 		_, err := s.cfg.Records.Read(ctx, system, fhir.Key{Type: "Task", ID: d.Task})

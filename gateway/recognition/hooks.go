@@ -133,6 +133,9 @@ func (s *Service) eligible(a *asking, o *draft, results []Result) []match {
 
 // understand checks a hook call and finds whose request it is.
 func (s *Service) understand(ctx context.Context, p *principal.Principal, hook, purpose string, req *hookRequest) (*asking, error) {
+	if !slices.Contains(hooks, hook) {
+		return nil, fhir.Errorf(fhir.NotFound, "no such service")
+	}
 	if req.Hook != hook {
 		return nil, fhir.Errorf(fhir.Invalid, "the hook of the request is not that of the service").At("hook")
 	}

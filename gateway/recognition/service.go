@@ -47,14 +47,14 @@ type Config struct {
 	Catalogue *profiles.Catalogue
 	Space     store.Space // the cards that were shown and the decisions on them
 	BaseURL   string      // public address of the exchange, for links in cards
-	// Operator is the Organization that keeps the decisions; "" leaves them
+	// Custodian is the Organization that keeps the decisions; "" leaves them
 	// with the organisation that decided.
-	Operator string
-	Units    Units  // nil: UCUM
-	Links    Links  // nil: every record that the search joined is certain
-	Images   Images // nil: no image can be retrieved, so no imaging is recognised
-	Now      func() time.Time
-	NewID    func() string // of a card: a UUID
+	Custodian string
+	Units     Units  // nil: UCUM
+	Links     Links  // nil: every record that the search joined is certain
+	Images    Images // nil: no image can be retrieved, so no imaging is recognised
+	Now       func() time.Time
+	NewID     func() string // of a card: a UUID
 }
 
 // Service answers the CDS Hooks and keeps decisions. Safe for concurrent use.
