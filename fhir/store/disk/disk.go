@@ -22,6 +22,8 @@ import (
 	"hutong/fhir/search"
 	"hutong/fhir/store"
 	"hutong/fhir/store/disk/health"
+	"hutong/fhir/store/disk/intern"
+	"hutong/fhir/store/disk/keyspace"
 	"hutong/fhir/store/disk/layout"
 )
 
@@ -76,13 +78,13 @@ func def[N int | int64 | uint64](p *N, v N) {
 type Store struct {
 	opts   Options
 	db     *pebble.DB
-	names  *names
+	names  *intern.Table
 	health health.Monitor
 
 	open    sync.RWMutex // held for reading by every call; by Close for writing
 	closed  bool
 	closing chan struct{}
-	spaceMu sync.Mutex // orders the conditional writes of all spaces
+	spaces  keyspace.Set
 
 	queue   chan *pending  // to the committer
 	syncing chan *pending  // from the committer to the syncer, in order of T
@@ -120,10 +122,11 @@ func (s *Store) begin() error {
 	if err := s.checkFormat(); err != nil {
 		return err
 	}
-	s.names = newNames(s.db)
-	if err := s.names.load(); err != nil {
+	var err error
+	if s.names, err = intern.Load(s.db); err != nil {
 		return err
 	}
+	s.spaces = keyspace.Set{DB: s.db, Health: &s.health, Enter: s.enter}
 	if err := s.recover(); err != nil {
 		return err
 	}
@@ -213,6 +216,7 @@ func (s *Store) Close() error {
 	close(s.closing)
 	close(s.queue)
 	s.wg.Wait()
+	s.spaces.Wait()
 	if err := s.health.Fatal(); err != nil {
 		// Pebble may wait for ever for a goroutine that its own failure ended;
 		// what was acknowledged is in the log, which the next Open replays.
@@ -220,6 +224,9 @@ func (s *Store) Close() error {
 	}
 	return s.db.Close()
 }
+
+// Space opens a named key-value space.
+func (s *Store) Space(name string) store.Space { return s.spaces.Space(name) }
 
 // ioError wraps a failure of the files below.
 func ioError(err error) error { return fhir.Errorf(fhir.Internal, "storage: %w", err) }

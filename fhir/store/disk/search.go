@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -195,14 +194,7 @@ func (x *exec) types(q *search.Query) []fhir.Type {
 	if len(q.Types) > 0 {
 		return q.Types
 	}
-	var out []fhir.Type
-	for _, name := range x.s.s.names.withPrefix("") {
-		if name[0] >= 'A' && name[0] <= 'Z' && !strings.Contains(name, "\x00") {
-			out = append(out, fhir.Type(name))
-		}
-	}
-	slices.Sort(out)
-	return out
+	return x.s.s.names.Types()
 }
 
 // scan drives from the plan's rarest predicate and holds the others against

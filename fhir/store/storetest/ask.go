@@ -46,6 +46,9 @@ func (g *gen) clause(o *oracle, s *state, typ string, depth int) (clause, bool) 
 	}
 	params := o.defs.Params(fhirType(typ))
 	p := pick(g, params...)
+	for n := 0; n < 40 && g.chance(60) && p.Type != definition.Date && p.Type != definition.Quantity; n++ {
+		p = pick(g, params...) // ranges have the most edges: ask for them more often
+	}
 	if slices.Contains(skipped, p.Code) || p.Type == definition.Special {
 		return clause{}, false
 	}

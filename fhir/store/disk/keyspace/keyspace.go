@@ -1,15 +1,33 @@
-package disk
+// Package keyspace keeps named, ordered key-value spaces in a Pebble tree.
+package keyspace
 
 import (
 	"bytes"
 	"context"
+	"errors"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"hutong/fhir"
 	"hutong/fhir/store"
+	"hutong/fhir/store/disk/health"
 	"hutong/fhir/store/disk/layout"
 )
+
+// Set is all spaces of one tree.
+type Set struct {
+	DB     *pebble.DB
+	Health *health.Monitor
+	// Enter keeps the tree open until the function that it returns is called.
+	Enter func(context.Context) (leave func(), err error)
+
+	mu sync.Mutex     // orders the conditional writes of all spaces
+	wg sync.WaitGroup // writes under way
+}
+
+// Wait returns when no write is under way; the caller has stopped Enter.
+func (s *Set) Wait() { s.wg.Wait() }
 
 // Limits of a Space, as the contract states them.
 const (
@@ -20,12 +38,12 @@ const (
 // space is a named key range of the same tree. Its writes share the log with
 // the resources, so whatever followed from a value is lost only with it.
 type space struct {
-	s      *Store
+	s      *Set
 	prefix []byte
 }
 
 // Space opens a named key-value space.
-func (s *Store) Space(name string) store.Space {
+func (s *Set) Space(name string) store.Space {
 	return &space{s: s, prefix: layout.SpacePrefix(name)}
 }
 
@@ -35,7 +53,7 @@ func (p *space) key(k []byte) []byte {
 
 // Get returns the value, or nil if there is none.
 func (p *space) Get(ctx context.Context, key []byte) ([]byte, error) {
-	leave, err := p.s.enter(ctx)
+	leave, err := p.s.Enter(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +63,7 @@ func (p *space) Get(ctx context.Context, key []byte) ([]byte, error) {
 
 // Scan lists from <= key < to, as of the moment of the call.
 func (p *space) Scan(ctx context.Context, from, to []byte, limit int) ([]store.KV, error) {
-	leave, err := p.s.enter(ctx)
+	leave, err := p.s.Enter(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -54,13 +72,13 @@ func (p *space) Scan(ctx context.Context, from, to []byte, limit int) ([]store.K
 	if to != nil {
 		hi = p.key(to)
 	}
-	it, err := p.s.db.NewIter(&pebble.IterOptions{LowerBound: p.key(from), UpperBound: hi})
+	it, err := p.s.DB.NewIter(&pebble.IterOptions{LowerBound: p.key(from), UpperBound: hi})
 	if err != nil {
-		return nil, ioError(err)
+		return nil, fail(err)
 	}
 	out, err := p.collect(ctx, it, limit)
 	if cerr := it.Close(); err == nil && cerr != nil {
-		err = ioError(cerr)
+		err = fail(cerr)
 	}
 	return out, err
 }
@@ -69,13 +87,13 @@ func (p *space) collect(ctx context.Context, it *pebble.Iterator, limit int) ([]
 	var out []store.KV
 	for ok := it.First(); ok; ok = it.Next() {
 		if len(out)%1024 == 1023 {
-			if err := ctxError(ctx); err != nil {
-				return nil, err
+			if ctx.Err() != nil {
+				return nil, fhir.Errorf(fhir.Timeout, "the request's time ended: %w", context.Cause(ctx))
 			}
 		}
 		v, err := it.ValueAndErr()
 		if err != nil {
-			return nil, ioError(err)
+			return nil, fail(err)
 		}
 		out = append(out, store.KV{
 			Key:   bytes.Clone(it.Key()[len(p.prefix):]),
@@ -91,7 +109,7 @@ func (p *space) collect(ctx context.Context, it *pebble.Iterator, limit int) ([]
 // Apply makes all writes, durably, or none. Its conditions are held under one
 // lock; the wait for the disk is outside, so that callers share it.
 func (p *space) Apply(ctx context.Context, writes []store.Write) error {
-	leave, err := p.s.enter(ctx)
+	leave, err := p.s.Enter(ctx)
 	if err != nil {
 		return err
 	}
@@ -99,7 +117,7 @@ func (p *space) Apply(ctx context.Context, writes []store.Write) error {
 	if err := checkWrites(writes); err != nil {
 		return err
 	}
-	if err := p.s.health.Writable(); err != nil {
+	if err := p.s.Health.Writable(); err != nil {
 		return err
 	}
 	return p.s.write(ctx, func(b *pebble.Batch) error {
@@ -150,7 +168,7 @@ func (p *space) put(b *pebble.Batch, w *store.Write) error {
 
 // write fills a batch under the spaces' lock and makes it durable. It runs on
 // a goroutine of its own, which a fatal error of Pebble may end (see health).
-func (s *Store) write(ctx context.Context, fill func(*pebble.Batch) error) error {
+func (s *Set) write(ctx context.Context, fill func(*pebble.Batch) error) error {
 	done := make(chan error, 1)
 	s.wg.Add(1)
 	go func() {
@@ -167,26 +185,41 @@ func (s *Store) write(ctx context.Context, fill func(*pebble.Batch) error) error
 	}
 }
 
-func (s *Store) writeLocked(fill func(*pebble.Batch) error) error {
-	b := s.db.NewBatch()
+func (s *Set) writeLocked(fill func(*pebble.Batch) error) error {
+	b := s.DB.NewBatch()
 	if err := s.applyLocked(b, fill); err != nil || b.Empty() {
 		return err
 	}
 	if err := b.SyncWait(); err != nil {
-		s.health.Fail(err)
-		return s.health.Writable()
+		s.Health.Fail(err)
+		return s.Health.Writable()
 	}
 	return b.Close()
 }
 
-func (s *Store) applyLocked(b *pebble.Batch, fill func(*pebble.Batch) error) error {
-	s.spaceMu.Lock()
-	defer s.spaceMu.Unlock()
+func (s *Set) applyLocked(b *pebble.Batch, fill func(*pebble.Batch) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if err := fill(b); err != nil || b.Empty() {
 		return err
 	}
-	if err := s.db.ApplyNoSyncWait(b, pebble.Sync); err != nil {
-		return ioError(err)
+	if err := s.DB.ApplyNoSyncWait(b, pebble.Sync); err != nil {
+		return fail(err)
 	}
 	return nil
 }
+
+// get reads one row into memory of its own; nil if there is none.
+func (s *Set) get(key []byte) ([]byte, error) {
+	v, closer, err := s.DB.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fail(err)
+	}
+	out := append(make([]byte, 0, len(v)), v...)
+	return out, closer.Close()
+}
+
+func fail(err error) error { return fhir.Errorf(fhir.Internal, "storage: %w", err) }

@@ -1,12 +1,17 @@
-package disk
+// Package intern gives short numbers to the names that a store repeats: types,
+// posting lists, code systems.
+package intern
 
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"hutong/fhir"
 	"hutong/fhir/store/disk/health"
 	"hutong/fhir/store/disk/layout"
 )
@@ -15,10 +20,10 @@ import (
 // their rows.
 const maxNames = 100_000
 
-// names interns types, posting lists and code systems. A name's row is written
+// Table is the store's table of names. A name's row is written
 // ahead of the rows that use its number and in the same log, so none of them
 // can be durable without it. A number is never given twice.
-type names struct {
+type Table struct {
 	db   *pebble.DB
 	mu   sync.RWMutex
 	ids  map[string]uint32
@@ -26,18 +31,21 @@ type names struct {
 	last uint32
 }
 
-func newNames(db *pebble.DB) *names { return &names{db: db, ids: map[string]uint32{}} }
+// Load reads the table of db.
+func Load(db *pebble.DB) (*Table, error) {
+	n := &Table{db: db, ids: map[string]uint32{}}
+	return n, n.load()
+}
 
-// load reads the table at open.
-func (n *names) load() error {
+func (n *Table) load() error {
 	it, err := n.db.NewIter(&pebble.IterOptions{LowerBound: []byte{'n'}, UpperBound: []byte{'n' + 1}})
 	if err != nil {
-		return ioError(err)
+		return fail(err)
 	}
 	for ok := it.First(); ok; ok = it.Next() {
 		v, err := it.ValueAndErr()
 		if err != nil {
-			return errors.Join(ioError(err), it.Close())
+			return errors.Join(fail(err), it.Close())
 		}
 		n.remember(string(v), binary.BigEndian.Uint32(it.Key()[1:]))
 	}
@@ -45,7 +53,7 @@ func (n *names) load() error {
 }
 
 // remember keeps a name in memory while there is room.
-func (n *names) remember(name string, id uint32) {
+func (n *Table) remember(name string, id uint32) {
 	n.last = max(n.last, id)
 	if len(n.ids) < maxNames && int(id) == len(n.text)+1 {
 		n.ids[name] = id
@@ -54,7 +62,7 @@ func (n *names) remember(name string, id uint32) {
 }
 
 // Find gives the number of a name, 0 if it was never interned.
-func (n *names) Find(name string) (uint32, error) {
+func (n *Table) Find(name string) (uint32, error) {
 	n.mu.RLock()
 	id, ok := n.ids[name]
 	all := len(n.ids) < maxNames
@@ -65,20 +73,20 @@ func (n *names) Find(name string) (uint32, error) {
 	return n.stored(name)
 }
 
-func (n *names) stored(name string) (uint32, error) {
+func (n *Table) stored(name string) (uint32, error) {
 	v, closer, err := n.db.Get(layout.NameKey(nil, name))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, ioError(err)
+		return 0, fail(err)
 	}
 	id, _ := binary.Uvarint(v)
 	return uint32(id), closer.Close()
 }
 
 // ID gives the number of a name, making it if it is new.
-func (n *names) ID(name string) (uint32, error) {
+func (n *Table) ID(name string) (uint32, error) {
 	if id, err := n.Find(name); id != 0 || err != nil {
 		return id, err
 	}
@@ -87,7 +95,7 @@ func (n *names) ID(name string) (uint32, error) {
 	return id, err
 }
 
-func (n *names) make(name string) (uint32, error) {
+func (n *Table) make(name string) (uint32, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if id, ok := n.ids[name]; ok {
@@ -107,14 +115,14 @@ func (n *names) make(name string) (uint32, error) {
 		err = n.db.Apply(b, pebble.NoSync)
 	}
 	if err != nil {
-		return 0, ioError(err)
+		return 0, fail(err)
 	}
 	n.remember(name, id)
 	return id, nil
 }
 
 // Name gives a name back.
-func (n *names) Name(id uint32) (string, error) {
+func (n *Table) Name(id uint32) (string, error) {
 	n.mu.RLock()
 	if id > 0 && int(id) <= len(n.text) {
 		defer n.mu.RUnlock()
@@ -123,21 +131,24 @@ func (n *names) Name(id uint32) (string, error) {
 	n.mu.RUnlock()
 	v, closer, err := n.db.Get(layout.NameIDKey(nil, id))
 	if err != nil {
-		return "", ioError(err)
+		return "", fail(err)
 	}
 	return string(v), closer.Close()
 }
 
-// withPrefix lists the names in memory that start with prefix; the lists of a
-// store are few and always are there.
-func (n *names) withPrefix(prefix string) []string {
+// Types lists the names that are types, those in memory at least: a store has
+// at most some hundred, and they come first.
+func (n *Table) Types() []fhir.Type {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	var out []string
+	var out []fhir.Type
 	for _, s := range n.text {
-		if len(s) > len(prefix) && s[:len(prefix)] == prefix {
-			out = append(out, s)
+		if s[0] >= 'A' && s[0] <= 'Z' && !strings.Contains(s, "\x00") {
+			out = append(out, fhir.Type(s))
 		}
 	}
+	slices.Sort(out)
 	return out
 }
+
+func fail(err error) error { return fhir.Errorf(fhir.Internal, "storage: %w", err) }
