@@ -144,6 +144,8 @@ func (e *encoder) member(i, c uint32, t *schema.Type) error {
 			return nil
 		}
 		return e.fail(c, "R4 has no such element")
+	case f.Number == 0 && t.Ref == nil:
+		return e.fail(c, "the typed message cannot hold this element")
 	case f.Number == 0: // Reference.reference
 		if shadow {
 			return nil

@@ -100,19 +100,20 @@ func TestProtoBeyondJSONFormat(t *testing.T) {
 func TestProtoErrors(t *testing.T) {
 	t.Parallel()
 	for src, path := range map[string]string{
-		`{"resourceType":"Nothing"}`:                                        "Nothing",
-		`{"resourceType":"Patient","x":1}`:                                  "Patient.x",
-		`{"resourceType":"Patient","active":"true"}`:                        "Patient.active",
-		`{"resourceType":"Patient","name":{}}`:                              "Patient.name",
-		`{"resourceType":"Patient","name":[1]}`:                             "Patient.name[0]",
-		`{"resourceType":"Patient","gender":"MALE"}`:                        "Patient.gender",
-		`{"resourceType":"Patient","birthDate":"2001-13"}`:                  "Patient.birthDate",
-		`{"resourceType":"Patient","birthDate":1}`:                          "Patient.birthDate",
-		`{"resourceType":"Patient","multipleBirthInteger":1.5}`:             "Patient.multipleBirthInteger",
-		`{"resourceType":"Patient","name":[{"given":[null]}]}`:              "Patient.name[0].given[0]",
-		`{"resourceType":"Patient","photo":[{"data":"a"}]}`:                 "Patient.photo[0].data",
-		`{"resourceType":"Patient","contained":[{}]}`:                       "Patient.contained[0]",
-		`{"resourceType":"Patient","managingOrganization":{"reference":1}}`: "Patient.managingOrganization.reference",
+		`{"resourceType":"Nothing"}`:                                                  "Nothing",
+		`{"resourceType":"Patient","x":1}`:                                            "Patient.x",
+		`{"resourceType":"Patient","active":"true"}`:                                  "Patient.active",
+		`{"resourceType":"Patient","name":{}}`:                                        "Patient.name",
+		`{"resourceType":"Patient","name":[1]}`:                                       "Patient.name[0]",
+		`{"resourceType":"Patient","gender":"MALE"}`:                                  "Patient.gender",
+		`{"resourceType":"Patient","birthDate":"2001-13"}`:                            "Patient.birthDate",
+		`{"resourceType":"Patient","birthDate":1}`:                                    "Patient.birthDate",
+		`{"resourceType":"Patient","multipleBirthInteger":1.5}`:                       "Patient.multipleBirthInteger",
+		`{"resourceType":"Patient","name":[{"given":[null]}]}`:                        "Patient.name[0].given[0]",
+		`{"resourceType":"Patient","photo":[{"data":"a"}]}`:                           "Patient.photo[0].data",
+		`{"resourceType":"Patient","extension":[{"url":"u","valueMeta":{"id":"m"}}]}`: "Patient.extension[0].valueMeta",
+		`{"resourceType":"Patient","contained":[{}]}`:                                 "Patient.contained[0]",
+		`{"resourceType":"Patient","managingOrganization":{"reference":1}}`:           "Patient.managingOrganization.reference",
 	} {
 		_, err := codec.Proto(parse(t, src), 0)
 		var e *fhir.Error

@@ -51,9 +51,24 @@ func (r *run) extension(c uint32) {
 	if url == 0 {
 		return
 	}
-	if p := r.profiles[string(r.d.Bytes(url))]; p != nil && p.typ.Name == "Extension" {
-		r.profile(p, c)
+	p := r.profiles[string(r.d.Bytes(url))]
+	if p == nil || p.typ.Name != "Extension" {
+		return
 	}
+	if p.contexts != nil && !slices.Contains(p.contexts, r.holder()) {
+		r.fail(structure, "profile-context", "the extension "+p.name+" cannot stand here, only on "+strings.Join(p.contexts, ", "))
+	}
+	r.profile(p, c)
+}
+
+// holder gives the element that holds the extension at hand, from its
+// resource on and without indexes: Patient, Observation.code.
+func (r *run) holder() string {
+	path := r.inner.typ
+	for _, s := range r.path[r.inner.at : len(r.path)-1] {
+		path += "." + s.name
+	}
+	return path
 }
 
 // profile checks the object at against p and what p refines.
@@ -150,7 +165,7 @@ func (r *run) cardinality(e *element, n int, of string) {
 // occurrence checks one value against e; f is its field, t the type that
 // holds it.
 func (r *run) occurrence(e *element, c uint32, f *schema.Field, t *schema.Type) {
-	if e.fields != nil && f.Choice != 0 && !e.fields[f.Name] {
+	if e.fields != nil && f.Name != f.Element && !e.fields[f.Name] {
 		r.breach(structure, "profile-type", "a value of this type is not allowed here")
 	}
 	if e.fixed != nil && !same(r.d, c, e.fixed.d, e.fixed.at) {

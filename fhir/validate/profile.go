@@ -19,7 +19,11 @@ type profile struct {
 	url  string
 	typ  *schema.Type
 	base *profile // the profile that it refines, if that is known too
-	root *element
+	// contexts are the elements that an extension may stand on, such as
+	// Patient or Observation.code; nil where it is not limited to elements of
+	// resources.
+	contexts []string
+	root     *element
 }
 
 // element is what a profile says of one element, or of one slice of it.
@@ -117,7 +121,24 @@ func (c *profileCompiler) profile(src []byte) (p *profile, base string, err erro
 			}
 		}
 	}
+	p.contexts = c.contexts()
 	return p, d.ChildText(0, "baseDefinition"), resolveSlices(p.root)
+}
+
+func (c *profileCompiler) contexts() (paths []string) {
+	list := c.d.Child(0, "context")
+	if list == 0 {
+		return nil
+	}
+	for x := range c.d.Children(list) {
+		path := strings.ReplaceAll(c.d.ChildText(x, "expression"), "[x]", "")
+		typ, _, _ := strings.Cut(path, ".")
+		if _, ok := c.schema.Resources[typ]; !ok || c.d.ChildText(x, "type") != "element" {
+			return nil
+		}
+		paths = append(paths, path)
+	}
+	return paths
 }
 
 // element adds one ElementDefinition to the tree.

@@ -26,7 +26,7 @@ const labProfile = `{"resourceType":"StructureDefinition","url":"http://x.exampl
 	{"id":"Observation.extension:mark","path":"Observation.extension","sliceName":"mark","max":"1","type":[{"code":"Extension","profile":["http://x.example/mark"]}]},
 	{"id":"Observation.valueQuantity.system","path":"Observation.valueQuantity.system","fixedUri":"http://unitsofmeasure.org"}]}}`
 
-const markProfile = `{"resourceType":"StructureDefinition","url":"http://x.example/mark","name":"Mark","type":"Extension","differential":{"element":[
+const markProfile = `{"resourceType":"StructureDefinition","url":"http://x.example/mark","name":"Mark","type":"Extension","context":[{"type":"element","expression":"Observation"},{"type":"element","expression":"Observation.value[x]"}],"differential":{"element":[
 	{"id":"Extension","path":"Extension"},{"id":"Extension.extension","path":"Extension.extension","max":"0"},
 	{"id":"Extension.url","path":"Extension.url","fixedUri":"http://x.example/mark"},
 	{"id":"Extension.value[x]","path":"Extension.value[x]","min":1,"type":[{"code":"code"}],"fixedCode":"ok"}]}}`
@@ -39,8 +39,11 @@ func TestProfile(t *testing.T) {
 	t.Parallel()
 	v := newValidator(t, validate.Options{Profiles: [][]byte{[]byte(labProfile), []byte(markProfile)},
 		ValueSets: map[string][]fhir.Coding{"http://x.example/codes": {{System: "c", Code: "1"}}}})
-	if issues := v.Resource(parse(t, []byte(labObservation)), 0, ""); len(issues) != 0 {
-		t.Fatalf("the good one: %+v", issues)
+	bundled := `{"resourceType":"Bundle","type":"collection","entry":[{"resource":` + strings.Replace(labObservation, `"valueQuantity":{`, `"valueQuantity":{"extension":[{"url":"http://x.example/mark","valueCode":"ok"}],`, 1) + `}]}`
+	for _, good := range []string{labObservation, bundled} {
+		if issues := v.Resource(parse(t, []byte(good)), 0, ""); len(issues) != 0 {
+			t.Fatalf("the good one: %+v", issues)
+		}
 	}
 	for _, c := range []struct{ old, new, path, id string }{
 		{`"system":"http://x.example/order",`, ``, "Observation.identifier", "profile-min"},
@@ -58,6 +61,7 @@ func TestProfile(t *testing.T) {
 		{`"valueCode":"ok"`, `"valueCode":"no"`, "Observation.extension[0].value", "profile-fixed"},
 		{`"valueCode":"ok"`, `"valueString":"ok"`, "Observation.extension[0].value", "profile-type"},
 		{`"extension":[`, `"extension":[{"url":"http://x.example/mark","valueCode":"ok"},`, "Observation.extension", "profile-max"},
+		{`"code":{`, `"code":{"extension":[{"url":"http://x.example/mark","valueCode":"ok"}],`, "Observation.code.extension[0]", "profile-context"},
 		{`http://x.example/lab|1.0`, `http://x.example/unknown`, "Observation.meta.profile[0]", "profile-unknown"},
 		{`http://x.example/lab|1.0`, `http://x.example/mark`, "Observation.meta.profile[0]", "profile-type"},
 	} {

@@ -83,11 +83,18 @@ type run struct {
 	d        *codec.Doc
 	base     string // expression of the resource, "" = its type
 	path     []step // from the resource to the element at hand
+	inner    inner  // the innermost resource
 	claimed  string // name of the profile at hand
 	warnings int
 	node     node // the object whose rules are tested
 	host     host // the resource that contains the element, not itself contained
 	issues   []fhir.Issue
+}
+
+// inner is a resource on the path: its type, and where its elements begin.
+type inner struct {
+	typ string
+	at  int
 }
 
 // step is one element of the path; index is -1 where it does not repeat.

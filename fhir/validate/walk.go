@@ -36,10 +36,11 @@ func (r *run) resource(at uint32) {
 	case !ok:
 		r.fail(structure, "resource-type-unknown", "R4 has no resource of this resourceType")
 	default:
-		outer := r.enter(at, t.Type)
+		outer, around := r.enter(at, t.Type), r.inner
+		r.inner = inner{t.Name, len(r.path)}
 		r.object(at, t.Type, true)
 		r.claims(at, t.Type)
-		r.host = outer
+		r.host, r.inner = outer, around
 	}
 }
 
@@ -108,7 +109,7 @@ func (r *run) unknown(c uint32, t *schema.Type) {
 // group refuses two types of one choice, such as valueString and
 // valueInteger. A primitive and its "_name" member are one type.
 func (r *run) group(f *schema.Field, seen uint64, at uint32, t *schema.Type) {
-	if f.Choice == 0 || seen&(1<<f.Group) == 0 {
+	if f.Name == f.Element || seen&(1<<f.Group) == 0 {
 		return
 	}
 	for c := range r.d.Children(at) {

@@ -76,7 +76,7 @@ type Field struct {
 	Group   int      // index in Type.Groups; at most 63
 	Targets []string // resource types that a reference may point to; empty = any
 
-	Number protowire.Number // 0 for Reference.reference
+	Number protowire.Number // 0 for Reference.reference, and where the message has no such field
 	Choice protowire.Number // not 0: the number within the choice message
 }
 
@@ -115,5 +115,18 @@ var R4 = sync.OnceValue(func() *Schema {
 		f := fields.Get(i)
 		s.Resources[string(f.Message().Name())] = Resource{Type: c.compile(f.Message()), Number: f.Number()}
 	}
+	s.correct()
 	return s
 })
+
+// correct mends the two places where google's model departs from R4 4.0.1; a
+// test compares the whole model with the published definitions.
+func (s *Schema) correct() {
+	// Extension.value[x] may be a Meta. The message cannot hold it.
+	extension := s.Types["Extension"]
+	value := *extension.Fields["valueCoding"]
+	value.Name, value.Shadow, value.Type, value.Number, value.Choice = "valueMeta", "_valueMeta", s.Types["Meta"], 0, 0
+	extension.Fields["valueMeta"] = &value
+	// The item type question is abstract: a heading in the code system.
+	delete(s.Types["Questionnaire.Item"].Fields["type"].Type.Codes, "question")
+}
