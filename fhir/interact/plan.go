@@ -2,6 +2,7 @@ package interact
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"hutong/fhir"
@@ -28,7 +29,7 @@ type planned struct {
 // part of the query, chains and _has included.
 func (s *Service) plan(ctx context.Context, snap store.Snapshot, c Caller, op Op, q *search.Query, o planOptions) (planned, error) {
 	q.Filter = slices.Clone(q.Filter)
-	about, err := s.named(ctx, snap, q)
+	about, found, err := s.named(ctx, snap, q)
 	if err != nil {
 		return planned{}, err
 	}
@@ -36,7 +37,13 @@ func (s *Service) plan(ctx context.Context, snap store.Snapshot, c Caller, op Op
 		about = appendNew(about, o.compartment)
 	}
 	var p planned
-	if p.restriction, err = s.restrict(ctx, c, op, about); err != nil {
+	p.restriction, err = s.restrict(ctx, c, op, appendNew(slices.Clone(about), found...))
+	if len(found) > 0 && errors.Is(err, fhir.E(fhir.Forbidden)) {
+		// Who only describes patients must not learn from a refusal that one
+		// exists: they are answered as if these had not been found.
+		p.restriction, err = s.restrict(ctx, c, op, about)
+	}
+	if err != nil {
 		return planned{}, err
 	}
 	carry(q, p.restriction)
@@ -64,11 +71,10 @@ func carry(q *search.Query, r search.Restriction) {
 	}
 }
 
-// named finds the patients that a query names: by reference, by _id, or by
-// criteria on Patient, which are looked up (up to Limits.Patients of them; the
-// result decides only what the caller is asked, it is not shown).
-func (s *Service) named(ctx context.Context, snap store.Snapshot, q *search.Query) ([]fhir.Key, error) {
-	var keys []fhir.Key
+// named finds the patients that a query is about: keys are named by reference
+// or _id; found satisfy criteria on Patient (up to Limits.Patients of them are
+// looked up; they decide only what the caller is asked, they are not shown).
+func (s *Service) named(ctx context.Context, snap store.Snapshot, q *search.Query) (keys, found []fhir.Key, err error) {
 	byOther := false
 	for i := range q.Filter {
 		p := &q.Filter[i]
@@ -79,18 +85,18 @@ func (s *Service) named(ctx context.Context, snap store.Snapshot, q *search.Quer
 		}
 		byOther = byOther || p.Param == nil || p.Param.Code != "_id"
 		for _, sub := range inner(p) {
-			of, err := s.named(ctx, snap, sub)
+			k, f, err := s.named(ctx, snap, sub)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
-			keys = appendNew(keys, of...)
+			keys, found = appendNew(keys, k...), appendNew(found, f...)
 		}
 	}
 	if q.Type != "Patient" || !byOther || len(q.Filter) == 0 {
-		return keys, nil
+		return keys, found, nil
 	}
-	found, err := s.lookUp(ctx, snap, q, search.Unrestricted())
-	return appendNew(keys, found...), err
+	looked, err := s.lookUp(ctx, snap, q, search.Unrestricted())
+	return keys, appendNew(found, looked...), err
 }
 
 func inner(p *search.Predicate) []*search.Query {
