@@ -6,10 +6,10 @@ import (
 	"hutong/gateway/web/webtest"
 )
 
-// TestSteward accepts a possible match with a reason and undoes it.
-func TestSteward(t *testing.T) {
+// steward accepts a possible match with a reason and undoes it.
+func steward(t *testing.T, b *webtest.Browser) {
 	s := newStub(t).withCast().withConsole()
-	p := webtest.Start(t).Page(t, webtest.Desktop)
+	p := b.Page(t, webtest.Desktop)
 	p.Open(s.URL + "/console/")
 	p.Check()
 	p.Screenshot("console-door")
@@ -43,14 +43,14 @@ func TestSteward(t *testing.T) {
 	p.Screenshot("console-person")
 }
 
-// TestClinician finds a person by card, reads the history, drafts an order,
+// clinician finds a person by card, reads the history, drafts an order,
 // adopts one result and declines another, and asks for a consultation.
-func TestClinician(t *testing.T) {
+func clinician(t *testing.T, b *webtest.Browser) {
 	s := newStub(t).withCast().withConsole()
 	// The clinic treats the person now.
 	s.resources["Encounter"] = append([]obj{{"resourceType": "Encounter", "id": "now", "meta": of("org-clinic"), "status": "in-progress", "class": obj{"code": "AMB"},
 		"subject": ref("Patient/clinic-1"), "serviceProvider": ref("Organization/org-clinic"), "period": obj{"start": "2026-11-22T08:00:00+08:00"}}}, s.resources["Encounter"]...)
-	p := webtest.Start(t).Page(t, webtest.Desktop)
+	p := b.Page(t, webtest.Desktop)
 	p.Open(s.URL + "/console/")
 	p.Login("dr.zhou", "x")
 	p.Check()
@@ -126,12 +126,12 @@ func TestClinician(t *testing.T) {
 	}
 }
 
-// TestBreakGlass: without a treatment relationship the emergency doctor gives
+// breakGlass: without a treatment relationship the emergency doctor gives
 // a reason and gets in.
-func TestBreakGlass(t *testing.T) {
+func breakGlass(t *testing.T, b *webtest.Browser) {
 	s := newStub(t).withCast().withConsole()
 	s.fail["/fhir/Encounter"] = 403
-	p := webtest.Start(t).Page(t, webtest.Desktop)
+	p := b.Page(t, webtest.Desktop)
 	p.Open(s.URL + "/console/")
 	p.Login("dr.han", "x")
 	p.Fill("证件号码", "500233199001011234")
@@ -154,10 +154,10 @@ func TestBreakGlass(t *testing.T) {
 	}
 }
 
-// TestAuditor searches the trail and verifies the chain.
-func TestAuditor(t *testing.T) {
+// auditor searches the trail and verifies the chain.
+func auditor(t *testing.T, b *webtest.Browser) {
 	s := newStub(t).withCast().withConsole()
-	p := webtest.Start(t).Page(t, webtest.Desktop.In("en-GB").Darkened())
+	p := b.Page(t, webtest.Desktop.In("en-GB").Darkened())
 	p.Open(s.URL + "/console/")
 	p.Login("auditor.shen", "x")
 	p.WaitText("31 in total")
@@ -170,10 +170,9 @@ func TestAuditor(t *testing.T) {
 	}
 }
 
-// TestRolesLimit: nobody sees a section that is not theirs.
-func TestRolesLimit(t *testing.T) {
+// rolesLimit: nobody sees a section that is not theirs.
+func rolesLimit(t *testing.T, b *webtest.Browser) {
 	s := newStub(t).withCast().withConsole()
-	b := webtest.Start(t)
 	for _, c := range []struct {
 		login string
 		nav   string

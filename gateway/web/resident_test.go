@@ -7,11 +7,11 @@ import (
 	"hutong/gateway/web/webtest"
 )
 
-// TestResident walks through the resident's page on a phone, as a resident
+// resident walks through the resident's page on a phone, as a resident
 // would, and checks each view for accessibility.
-func TestResident(t *testing.T) {
+func resident(t *testing.T, b *webtest.Browser) {
 	s := newStub(t).withCast()
-	p := webtest.Start(t).Page(t, webtest.Phone)
+	p := b.Page(t, webtest.Phone)
 	p.Open(s.URL + "/resident/")
 	p.WaitText("登录")
 	p.Check()
@@ -24,9 +24,12 @@ func TestResident(t *testing.T) {
 	p.WaitText("苯磺酸氨氯地平片")
 	p.WaitText("青霉素")
 	p.WaitText("高风险")
+	p.WaitNoText("急性上呼吸道感染") // resolved
 	p.Check()
 	p.FocusOrder()
 	p.Screenshot("resident-summary")
+	p.Click("只看现患")
+	p.WaitText("急性上呼吸道感染")
 
 	p.Click("检验")
 	p.WaitText("3 个项目，10 次结果")
@@ -74,10 +77,10 @@ func TestResident(t *testing.T) {
 	}
 }
 
-// TestSharing flips the switches and finds the Consents that the gateway reads.
-func TestSharing(t *testing.T) {
+// sharing flips the switches and finds the Consents that the gateway reads.
+func sharing(t *testing.T, b *webtest.Browser) {
 	s := newStub(t).withCast()
-	p := webtest.Start(t).Page(t, webtest.Phone)
+	p := b.Page(t, webtest.Phone)
 	p.Open(s.URL + "/resident/")
 	p.Login("resident", "x")
 	p.Click("授权")
@@ -124,11 +127,97 @@ func TestSharing(t *testing.T) {
 	p.Errors() // the 503 is in the browser's log
 }
 
-// TestSession: a lost access token is renewed unseen; a lost login leads to
-// the door with a reason; signing out ends everything; so does a reload.
-func TestSession(t *testing.T) {
+// session: a lost access token is renewed unseen, a reload signs in again
+// by itself, a lost login leads to the door with a reason, signing out stays out.
+func session(t *testing.T, b *webtest.Browser) {
 	s := newStub(t).withCast()
-	p := webtest.Start(t).Page(t, webtest.Phone.In("en-GB"))
+	p := b.Page(t, webtest.Phone.In("en-GB"))
 	p.Open(s.URL + "/resident/")
 	p.WaitText("See your records from every hospital")
+	p.TryLogin("stranger", "x")
+	p.WaitText("Access was not granted")
+	p.Check()
+	p.Login("resident", "x")
+	p.WaitText("Essential hypertension")
+	p.Check()
+	p.Screenshot("resident-summary-en")
+
+	s.endTokens("access-")
+	p.Click("Visits")
+	p.WaitText("20 of 45 shown")
+	if got := p.Errors(); len(got) == 0 {
+		t.Error("no request was refused: the test did not end the token")
+	}
+	if left := webtest.Eval[string](p, "location.search"); left != "" {
+		t.Errorf("the address keeps %s", left)
+	}
+
+	s.endTokens("")
+	p.Click("Results")
+	p.WaitText("Your session has ended. Please sign in again.")
+	p.Errors()
+	p.Check()
+	p.Login("resident", "x")
+	p.Click("Sign out")
+	p.WaitText("See your records from every hospital")
+	p.Open(s.URL + "/resident/")
+	p.WaitText("See your records from every hospital")
+	if kept := p.Stored(); len(kept) != 0 {
+		t.Errorf("after signing out the browser keeps %v", kept)
+	}
+}
+
+// reload: the tokens are gone with the page; the server's own login
+// session brings the user back without a click.
+func reload(t *testing.T, b *webtest.Browser) {
+	s := newStub(t).withCast()
+	p := b.Page(t, webtest.Phone)
+	p.Open(s.URL + "/resident/")
+	p.Login("resident", "x")
+	p.Open(s.URL + "/resident/")
+	p.WaitText("go") // the login form of the stub, which keeps no session
+}
+
+// language follows the browser, then the user's choice, which outlives the page.
+func language(t *testing.T, b *webtest.Browser) {
+	s := newStub(t).withCast()
+	for _, c := range []struct{ browser, text, lang string }{
+		{"zh-CN", "查看您在各家医院的诊疗记录", "zh-CN"}, {"en-GB", "See your records", "en"}, {"fr-FR", "查看您在各家医院的诊疗记录", "zh-CN"},
+	} {
+		p := b.Page(t, webtest.Phone.In(c.browser))
+		p.Open(s.URL + "/resident/")
+		p.WaitText(c.text)
+		if got := webtest.Eval[string](p, "document.documentElement.lang"); got != c.lang {
+			t.Errorf("%s: lang %q, want %q", c.browser, got, c.lang)
+		}
+	}
+	p := b.Page(t, webtest.Phone)
+	p.Open(s.URL + "/resident/")
+	p.Click("English")
+	p.WaitText("Sign in")
+	p.Open(s.URL + "/resident/")
+	p.WaitText("Sign in")
+}
+
+// trouble: each failure is told in words, with a way on.
+func trouble(t *testing.T, b *webtest.Browser) {
+	s := newStub(t).withCast()
+	p := b.Page(t, webtest.Phone.Darkened())
+	p.Open(s.URL + "/resident/")
+	p.Login("nobody", "x")
+	p.WaitText("此账号没有关联的健康档案")
+	p.Check()
+	p.Click("退出")
+	p.WaitText("登录")
+	s.fail["/fhir/Encounter"] = 503
+	p.Login("resident", "x")
+	p.WaitText("系统繁忙，请稍后再试。")
+	p.Check()
+	p.Screenshot("resident-trouble-dark")
+	delete(s.fail, "/fhir/Encounter")
+	p.Click("重试")
+	p.WaitText("云岭县人民医院")
+	p.WaitNoText("系统繁忙")
+	p.Errors()
+	p.Check()
 }

@@ -166,7 +166,9 @@ func (s *stub) bearer(c *gin.Context) {
 		outcome(c, status, "processing", "refused for the test")
 		return
 	}
-	s.purposes[c.GetHeader("X-Purpose-Of-Use")]++
+	if c.Request.URL.Path != "/api/me" { // asked before the roles, and so the purpose, are known
+		s.purposes[c.GetHeader("X-Purpose-Of-Use")]++
+	}
 	c.Set("login", login)
 }
 
@@ -219,12 +221,13 @@ func (s *stub) search(c *gin.Context) {
 // matchesQuery knows the few parameters that the pages use.
 func matchesQuery(r obj, q url.Values) bool {
 	text := func(v any) string { b, _ := json.Marshal(v); return string(b) }
-	for name, want := range map[string]string{"status": `"status":"%s"`, "class": `"class":{"code":"%s"`, "encounter": `"encounter":{"reference":"%s"}`, "category": `"code":"%s"`, "code": `"code":"%s"`, "action": `"action":"%s"`} {
+	for name, want := range map[string]string{"status": `"status":"%s"`, "class": `"class":{"code":"%s"`, "encounter": `"encounter":{"reference":"%s"}`, "category": `"code":"%s"`, "clinical-status": `"clinicalStatus":{"coding":[{"code":"%s"`, "code": `"code":"%s"`, "action": `"action":"%s"`} {
 		v := q.Get(name)
 		if _, code, ok := strings.Cut(v, "|"); ok {
 			v = code
 		}
-		if v != "" && !strings.Contains(text(r), fmt.Sprintf(want, v)) {
+		any := func(one string) bool { return strings.Contains(text(r), fmt.Sprintf(want, one)) }
+		if v != "" && !slices.ContainsFunc(strings.Split(v, ","), any) {
 			return false
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -135,14 +136,14 @@ func (s *Site) serve(c *gin.Context) {
 	c.Data(http.StatusOK, f.kind, body)
 }
 
-// acceptsGzip reports whether an Accept-Encoding header lists gzip without
-// refusing it (q=0).
+// acceptsGzip reports whether an Accept-Encoding header lists gzip and does
+// not refuse it by a weight of zero.
 func acceptsGzip(header string) bool {
 	for part := range strings.SplitSeq(header, ",") {
-		name, param, _ := strings.Cut(part, ";")
-		if strings.TrimSpace(name) == "gzip" {
-			q := strings.ReplaceAll(param, " ", "")
-			return strings.Trim(q, "0.") != "q=" || q == ""
+		name, weight, _ := strings.Cut(strings.ReplaceAll(part, " ", ""), ";q=")
+		if name == "gzip" {
+			q, err := strconv.ParseFloat(weight, 64)
+			return weight == "" || err == nil && q > 0
 		}
 	}
 	return false

@@ -208,13 +208,19 @@ func (p *Page) Press(keys string) {
 // the server's login form, and back. It waits until the app has loaded.
 func (p *Page) Login(login, password string) {
 	p.t.Helper()
+	p.TryLogin(login, password)
+	p.until("wait until logged in", "!!document.querySelector('#sign-out')")
+	p.WaitIdle()
+}
+
+// TryLogin is Login without waiting for what comes of it.
+func (p *Page) TryLogin(login, password string) {
+	p.t.Helper()
 	p.ClickSelector("#sign-in")
 	p.until("wait for the login form", "!!document.querySelector('form input[type=password]')")
 	p.FillSelector("input[name=login]", login)
 	p.FillSelector("input[name=password]", password)
 	p.ClickSelector("form button[type=submit]")
-	p.until("wait until logged in", "!!document.querySelector('#sign-out')")
-	p.WaitIdle()
 }
 
 // Screenshot writes the whole page as a PNG below the folder that

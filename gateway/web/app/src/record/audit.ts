@@ -83,6 +83,8 @@ export interface Access {
   patients: string[];
 }
 
+const hospitalSystem: Word = ['医院信息系统', 'Hospital system'];
+
 type Translate = (word: Word) => string;
 
 export function readAudit(event: AuditEvent, directory: Directory, t: Translate, lang: Lang): Access {
@@ -93,7 +95,7 @@ export function readAudit(event: AuditEvent, directory: Directory, t: Translate,
   return {
     id: event.id ?? '',
     at: event.recorded,
-    who: directory.name(actor?.who) || actor?.name || actor?.altId || '',
+    who: whoOf(actor, directory, t),
     organization: organizationOf(event, directory),
     purpose: purpose in purposeWords ? t(purposeWords[purpose]!) : purpose,
     action: action in actionWords ? t(actionWords[action]!) : display(codes) || action,
@@ -103,6 +105,11 @@ export function readAudit(event: AuditEvent, directory: Directory, t: Translate,
     reason: reasonOf(event),
     patients: (event.entity ?? []).map((e) => referenceKey(e.what)).filter((k) => k.startsWith('Patient/')),
   };
+}
+
+function whoOf(actor: AuditEventAgent | undefined, directory: Directory, t: Translate): string {
+  if (actor?.role?.some((r) => code(r) === 'his')) return t(hospitalSystem);
+  return directory.name(actor?.who) || actor?.name || actor?.altId || '';
 }
 
 const display = (codes: readonly Coding[]): string | undefined => codes.find((c) => c.display)?.display;

@@ -29,7 +29,13 @@ export function groupByItem(observations: readonly Observation[]): Item[] {
   }
   const when = (o: Observation) => Date.parse(effective(o) ?? '') || 0;
   for (const item of items.values()) item.observations.sort((a, b) => when(b) - when(a));
-  return [...items.values()];
+  return [...items.values()].sort((a, b) => byConcern(a.observations[0]!, b.observations[0]!));
+}
+
+/** Abnormal before normal, then the newest first, then by name. */
+function byConcern(a: Observation, b: Observation): number {
+  const day = (o: Observation) => (effective(o) ?? '').slice(0, 10);
+  return Number(abnormal(b)) - Number(abnormal(a)) || day(b).localeCompare(day(a)) || conceptIn('zh', a.code).localeCompare(conceptIn('zh', b.code), 'zh');
 }
 
 const abnormal = (o: Observation): boolean => (flag(o)?.flag ?? 'normal') !== 'normal';
@@ -215,21 +221,22 @@ function ValueTable({ observations, name }: { observations: readonly Observation
         <table class="values">
           <thead>
             <tr>
-              <th scope="col">{t(R.date)}</th>
+              <th scope="col">{t(R.dateAndHospital)}</th>
               <th scope="col">{t(R.value)}</th>
               <th scope="col">{t(R.range)}</th>
-              <th scope="col">{t(R.hospital)}</th>
             </tr>
           </thead>
           <tbody>
             {shown.map((o) => (
               <tr key={o.id}>
-                <th scope="row">{day(lang, effective(o))}</th>
+                <th scope="row">
+                  {day(lang, effective(o))}
+                  <span class="quiet-text">{directory.origin(o)}</span>
+                </th>
                 <td class="number">
                   {o.valueQuantity ? `${digitsOf(o.valueQuantity)} ${unitOf(o.valueQuantity)}` : valueText(o)} <FlagBadge observation={o} />
                 </td>
                 <td class="number">{range(o.referenceRange?.[0])}</td>
-                <td>{directory.origin(o)}</td>
               </tr>
             ))}
           </tbody>

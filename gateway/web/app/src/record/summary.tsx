@@ -1,12 +1,13 @@
 // The summary: what a person has, takes and must not be given, and where they were last.
 import type { AllergyIntolerance, Condition, Encounter, MedicationRequest } from 'fhir/r4';
 import type { ComponentChildren } from 'preact';
+import { useState } from 'preact/hooks';
 import { queryString } from '../shared/api.ts';
 import { code, concept, conceptIn } from '../shared/fhir.ts';
 import { count, day } from '../shared/format.ts';
 import { usePages, type Pages } from '../shared/hooks.ts';
 import { useLocale, type Word } from '../shared/locale.ts';
-import { Badge, Card, Empty, Pager } from '../shared/ui.tsx';
+import { Badge, Button, Card, Empty, Pager } from '../shared/ui.tsx';
 import { W } from '../shared/words.ts';
 import { useDirectory } from './directory.tsx';
 import { VisitLine } from './visits.tsx';
@@ -27,10 +28,15 @@ interface ListCardProps<T> {
 export function ListCard<T extends { id?: string | undefined }>({ title, empty, pages, row, aside }: ListCardProps<T>) {
   const { t, lang } = useLocale();
   const done = pages.state === 'ready' && pages.items.length === 0;
+  const total = pages.total ? <span class="quiet-text">{t(W.total, { n: count(lang, pages.total) })}</span> : null;
   return (
     <Card
-      title={t(title)}
-      aside={aside ?? (pages.total !== undefined && pages.total > 0 && <span class="quiet-text">{t(W.total, { n: count(lang, pages.total) })}</span>)}
+      title={
+        <>
+          {t(title)} {total}
+        </>
+      }
+      aside={aside}
     >
       {done ? <Empty>{t(empty)}</Empty> : <ul class="list">{pages.items.map((item) => <li key={item.id}>{row(item)}</li>)}</ul>}
       {(pages.hasMore || pages.state !== 'ready') && <Pager pages={pages} />}
@@ -38,9 +44,17 @@ export function ListCard<T extends { id?: string | undefined }>({ title, empty, 
   );
 }
 
+/** Shows what holds now, or the whole past too. */
+function OnlyActive({ word, on, flip }: { word: Word; on: boolean; flip: () => void }) {
+  const { t } = useLocale();
+  return <Button pressed={on} onClick={flip}>{t(word)}</Button>;
+}
+
 export function Conditions({ patient }: { patient: string }) {
-  const pages = usePages<Condition>(listPath('Condition', patient, '-recorded-date', 5));
-  return <ListCard title={R.conditions} empty={R.noConditions} pages={pages} row={(c) => <ConditionLine condition={c} />} />;
+  const [active, setActive] = useState(true);
+  const pages = usePages<Condition>(listPath('Condition', patient, '-recorded-date', 5, active ? { 'clinical-status': 'active,recurrence,relapse' } : {}));
+  const only = <OnlyActive word={R.onlyActiveConditions} on={active} flip={() => setActive(!active)} />;
+  return <ListCard title={R.conditions} empty={R.noConditions} pages={pages} aside={only} row={(c) => <ConditionLine condition={c} />} />;
 }
 
 export function ConditionLine({ condition: c }: { condition: Condition }) {
@@ -63,8 +77,10 @@ export function ConditionLine({ condition: c }: { condition: Condition }) {
 }
 
 export function Medications({ patient }: { patient: string }) {
-  const pages = usePages<MedicationRequest>(listPath('MedicationRequest', patient, '-authoredon', 5));
-  return <ListCard title={R.medications} empty={R.noMedications} pages={pages} row={(m) => <MedicationLine request={m} />} />;
+  const [active, setActive] = useState(true);
+  const pages = usePages<MedicationRequest>(listPath('MedicationRequest', patient, '-authoredon', 5, active ? { status: 'active,on-hold' } : {}));
+  const only = <OnlyActive word={R.onlyActiveMedications} on={active} flip={() => setActive(!active)} />;
+  return <ListCard title={R.medications} empty={R.noMedications} pages={pages} aside={only} row={(m) => <MedicationLine request={m} />} />;
 }
 
 export function MedicationLine({ request: m }: { request: MedicationRequest }) {

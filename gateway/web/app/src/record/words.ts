@@ -2,10 +2,12 @@
 import type { Word } from '../shared/locale.ts';
 
 export const R = {
+  onlyActiveConditions: ['只看现患', 'Active only'],
+  onlyActiveMedications: ['只看在用', 'In use only'],
   conditions: ['诊断与健康问题', 'Conditions'],
-  noConditions: ['没有诊断记录', 'No conditions recorded'],
+  noConditions: ['没有相关诊断记录', 'No such condition recorded'],
   medications: ['用药', 'Medications'],
-  noMedications: ['没有用药记录', 'No medications recorded'],
+  noMedications: ['没有相关用药记录', 'No such medication recorded'],
   allergies: ['过敏', 'Allergies'],
   noAllergies: ['没有过敏记录', 'No allergies recorded'],
   lastVisits: ['最近就诊', 'Recent visits'],
@@ -28,11 +30,9 @@ export const R = {
   trendBand: ['浅色带为最近一次的参考范围。', 'The shaded band is the latest reference range.'],
   otherUnits: ['各医院单位不同，不合并成一条线。', 'Hospitals used different units, so the lines are kept apart.'],
   allValues: ['全部结果', 'All values'],
-  date: ['日期', 'Date'],
+  dateAndHospital: ['日期与医院', 'Date and hospital'],
   value: ['结果', 'Value'],
   range: ['参考范围', 'Reference range'],
-  flag: ['提示', 'Flag'],
-  hospital: ['医院', 'Hospital'],
   byRange: ['按参考范围判断', 'judged by the reference range'],
   notStated: ['未注明', 'not stated'],
   olderLeft: ['更早的结果还没有读取。', 'Older results have not been read yet.'],

@@ -91,10 +91,11 @@ const sexWords: Partial<Record<NonNullable<Patient['gender']>, Word>> = { male: 
 
 /** Name and card, masked until their owner asks to see them. */
 function Header({ person, signOut }: { person: Person | undefined; signOut: () => void }) {
+  const { me } = useApp();
   const { t, lang } = useLocale();
   const [open, setOpen] = useState(false);
   const patient = person?.patient;
-  const name = humanName(lang, patient?.name);
+  const name = (lang === 'zh' && me.name) || humanName(lang, patient?.name);
   const family = patient?.name?.[0]?.family;
   const card = bestCard(patient?.identifier)?.value ?? '';
   const years = age(patient?.birthDate);

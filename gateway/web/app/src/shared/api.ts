@@ -38,8 +38,8 @@ export interface RequestOptions {
 export class Api {
   constructor(
     private readonly session: Session,
-    /** v3 PurposeOfUse sent with every request that names no other. */
-    public purpose: string,
+    /** v3 PurposeOfUse sent with every request that names no other; unknown until /api/me has told the roles. */
+    public purpose?: string,
   ) {}
 
   me(): Promise<Me> {
@@ -79,9 +79,10 @@ export class Api {
       Accept: fhir ? 'application/fhir+json' : 'application/json',
       Authorization: `Bearer ${await this.session.token()}`,
       'Accept-Language': document.documentElement.lang,
-      'X-Purpose-Of-Use': options.purpose ?? this.purpose,
       ...options.headers,
     };
+    const purpose = options.purpose ?? this.purpose;
+    if (purpose) headers['X-Purpose-Of-Use'] = purpose;
     if (body !== undefined) headers['Content-Type'] = fhir ? 'application/fhir+json' : 'application/json';
     try {
       return await fetch(path, {

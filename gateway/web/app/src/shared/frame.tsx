@@ -70,7 +70,7 @@ async function enter(session: Session, purpose: (me: Me) => string): Promise<Sta
     await session.begin();
     return { at: 'starting' };
   }
-  const api = new Api(session, 'PATRQT');
+  const api = new Api(session);
   const me = await api.me();
   api.purpose = purpose(me);
   return { at: 'inside', api, me };

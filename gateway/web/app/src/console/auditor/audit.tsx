@@ -97,10 +97,10 @@ function Events({ path }: { path: string }) {
   const { t, lang } = useLocale();
   const pages = usePages<AuditEvent>(path);
   return (
-    <Card title={t(A.what)} aside={pages.total !== undefined && <span class="quiet-text">{t(W.total, { n: count(lang, pages.total) })}</span>}>
+    <Card title={t(A.records)} aside={pages.total !== undefined && <span class="quiet-text">{t(W.total, { n: count(lang, pages.total) })}</span>}>
       {pages.state === 'ready' && pages.items.length === 0 && <Empty>{t(A.none)}</Empty>}
       {pages.items.length > 0 && (
-        <div class="table-frame" tabIndex={0} role="region" aria-label={t(A.what)}>
+        <div class="table-frame" tabIndex={0} role="region" aria-label={t(A.records)}>
           <table class="grid-table">
             <thead>
               <tr>

@@ -18,6 +18,7 @@ export const A = {
   purpose: ['目的', 'Purpose'],
   did: ['操作', 'Action'],
   what: ['内容', 'What'],
+  records: ['访问记录', 'Access records'],
   concerned: ['涉及', 'Concerns'],
   success: ['成功', 'Done'],
   refused: ['被拒', 'Refused'],

@@ -105,7 +105,7 @@ function Panel({ tab, found, treatment, desk }: { tab: Tab; found: Found; treatm
       return <RequestConsultation patient={treatment.encounter?.subject?.reference ?? patient} requested={() => desk.go('consultations')} />;
     default:
       return (
-        <div class="columns">
+        <div class="flow">
           <Allergies patient={patient} />
           <Conditions patient={patient} />
           <Medications patient={patient} />

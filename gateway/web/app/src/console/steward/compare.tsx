@@ -12,7 +12,7 @@ import type { Desk } from '../app.tsx';
 import { identity, pick, type Field, type QueueDetail } from './api.ts';
 import { percent, riskTone } from './queue.tsx';
 import { UndoDialog } from './undo.tsx';
-import { kindWords, levelWords, riskWords, S } from './words.ts';
+import { genderWords, kindWords, levelWords, riskWords, S } from './words.ts';
 
 export function Compare({ id, back, desk }: { id: string; back: () => void; desk: Desk }) {
   const { api } = useApp();
@@ -100,11 +100,15 @@ function FieldRow({ field: f, most }: { field: Field; most: number }) {
   const { t, lang } = useLocale();
   const width = (on: boolean) => ({ width: on ? `${(Math.abs(f.weight) / most) * 100}%` : '0' });
   const level = levelWords[f.level];
+  const value = (text: string): string => {
+    const word = f.field === 'gender' ? genderWords[text] : undefined;
+    return word ? t(word) : text || t(W.unknown);
+  };
   return (
     <tr>
       <th scope="row">{pick(lang, f.label)}</th>
-      <td>{f.a || t(W.unknown)}</td>
-      <td>{f.b || t(W.unknown)}</td>
+      <td>{value(f.a)}</td>
+      <td>{value(f.b)}</td>
       <td>{level ? t(level) : f.level}</td>
       <td class="weight">
         <span class="number">{signed(f.weight)}</span>

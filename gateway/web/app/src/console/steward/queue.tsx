@@ -135,6 +135,6 @@ function SideLine({ side }: { side: Side }) {
 
 /** 0.9732 as 97.3 %; never rounded up to certainty. */
 export function percent(p: number): string {
-  const shown = Math.floor(p * 1000) / 10;
-  return p > 0 && shown === 0 ? '<0.1 %' : `${shown.toFixed(1)} %`;
+  if (p > 0.999) return '>99.9 %';
+  return p > 0 && p < 0.001 ? '<0.1 %' : `${(Math.floor(p * 1000) / 10).toFixed(1)} %`;
 }
