@@ -55,7 +55,7 @@ func (d *demoCmd) Run(ctx context.Context) error {
 func (d *demoCmd) settings() exchange.Settings {
 	return exchange.Settings{
 		Listen: d.Listen, Data: filepath.Join(d.Dir, "data"), NATS: "embedded", Auth: "smart", Operator: region.OrgExchange,
-		Timezone: "Asia/Shanghai", CacheMB: 64, LogLevel: "warn", LogFormat: "console", Grace: 10 * time.Second,
+		Timezone: "Asia/Shanghai", CacheMB: 64, LogLevel: "error", LogFormat: "console", Grace: 10 * time.Second,
 	}
 }
 

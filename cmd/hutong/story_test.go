@@ -96,6 +96,12 @@ func indexLinks(t *testing.T, s *stage) {
 			t.Fatalf("%s: %d persons, want 1", system, len(found.Entry))
 		}
 		got := decodeResource(t, found.Entry[0].Resource)
+		// What the index did not decide before its deadline it decides a moment
+		// later, from the event.
+		for end := time.Now().Add(20 * time.Second); len(got.Link) != len(s.hero.Records) && time.Now().Before(end); {
+			time.Sleep(50 * time.Millisecond)
+			got = decodeResource(t, s.lookUp("dr.zhou", system, value).Entry[0].Resource)
+		}
 		if person != "" && got.ID != person {
 			t.Errorf("two cards of one person lead to %s and %s", person, got.ID)
 		}
@@ -162,6 +168,10 @@ func oneHistory(t *testing.T, s *stage) {
 	}
 	// No relationship, no record: the doctor of another district.
 	s.do("dr.han", "GET", "/fhir/Observation?patient="+person, nil).is(403)
+	// Who only describes a patient is not told by a refusal that there is one.
+	if _, n := s.all("dr.han", "/fhir/Patient?identifier="+s.hero.CitizenID); n != 0 {
+		t.Errorf("a doctor without relationship finds the patient %d times", n)
+	}
 	// A purpose that nobody knows is refused.
 	s.do("dr.zhou", "GET", "/fhir/Observation?patient="+person, nil, "X-Purpose-Of-Use", "CURIOSITY").is(400)
 }
