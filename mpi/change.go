@@ -21,6 +21,7 @@ import (
 type change struct {
 	x       *Index
 	subject *row                 // the record fed; nil for a human decision
+	isNew   bool                 // subject was not known before: nothing is stored of it
 	edges   map[string]*edge     // of subject, as they will be
 	rows    map[string]*row      // that change
 	persons map[string]*person   // that change
@@ -86,6 +87,7 @@ func (c *change) row(old, next *row) {
 			c.write(store.Write{Key: blockKey(k, next.ID), Value: []byte{1}})
 		}
 	}
+	c.isNew = old == nil
 	if old != nil {
 		next.raw, next.head.Rev = old.raw, old.head.Rev
 	}
@@ -107,7 +109,7 @@ func (c *change) setEdges(ctx context.Context, verdicts map[string]link.Verdict)
 			c.edges[id] = &edge{v.Score.Weight, v.Score.Probability, v.Reasons, c.x.model.Version}
 		}
 	}
-	stored, err := c.x.others(ctx, edgePrefix, c.subject.ID)
+	stored, err := c.others(ctx, edgePrefix, c.subject.ID)
 	if err != nil {
 		return err
 	}
@@ -127,12 +129,20 @@ func (c *change) setEdges(ctx context.Context, verdicts map[string]link.Verdict)
 	return nil
 }
 
+// others is Index.others, spared for a record of which nothing is stored yet.
+func (c *change) others(ctx context.Context, prefix, id string) (map[string][]byte, error) {
+	if c.isNew && id == c.subject.ID {
+		return nil, nil
+	}
+	return c.x.others(ctx, prefix, id)
+}
+
 // edgesOf reads the certain edges of a record as they will be.
 func (c *change) edgesOf(ctx context.Context, id string) (map[string]*edge, error) {
 	if c.subject != nil && id == c.subject.ID {
 		return c.edges, nil
 	}
-	stored, err := c.x.others(ctx, edgePrefix, id)
+	stored, err := c.others(ctx, edgePrefix, id)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +165,7 @@ func (c *change) edgesOf(ctx context.Context, id string) (map[string]*edge, erro
 
 // decisionsOf reads what humans said of a record, as it will be.
 func (c *change) decisionsOf(ctx context.Context, id string) (map[string]*decision, error) {
-	stored, err := c.x.others(ctx, decisionPrefix, id)
+	stored, err := c.others(ctx, decisionPrefix, id)
 	if err != nil {
 		return nil, err
 	}

@@ -54,7 +54,7 @@ func (c *change) gather(ctx context.Context, seeds []string) (*component, error)
 	comp := &component{rows: map[string]*row{}, stored: map[[2]string]*edge{}, decisions: map[[2]string]*decision{}, forgiven: map[[2]string]bool{}}
 	queue := slices.Clone(seeds)
 	if c.subject != nil {
-		old, err := c.x.others(ctx, edgePrefix, c.subject.ID)
+		old, err := c.others(ctx, edgePrefix, c.subject.ID)
 		if err != nil {
 			return nil, err
 		}

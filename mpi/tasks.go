@@ -215,7 +215,7 @@ func (c *change) open(ctx context.Context, t *Task) error {
 // are one person now, and those of the subject that nothing speaks for any more.
 func (c *change) closeSettled(ctx context.Context, wanted map[string]*Task) error {
 	for _, id := range sortedKeys(c.rows) {
-		tasks, err := c.x.others(ctx, taskOfPrefix, id)
+		tasks, err := c.others(ctx, taskOfPrefix, id)
 		if err != nil {
 			return err
 		}
