@@ -1,6 +1,11 @@
 package validate
 
-import "hutong/fhir/codec"
+import (
+	"slices"
+	"strings"
+
+	"hutong/fhir/codec"
+)
 
 // questionnaires: R4 questionnaire.html and questionnaireresponse.html.
 var questionnaires = []invariant{
@@ -86,6 +91,63 @@ var definitions = []invariant{
 	{"vsd-9", in("ValueSet.Expansion.Contains"), "only an abstract entry has no code", or(has("code"), isTrue("abstract"))},
 	{"vsd-10", in("ValueSet.Expansion.Contains"), "a code needs its system", needs("code", "system")},
 	{"csd-1", in("CodeSystem"), "a code must be unique within the code system", when(uniqueConcepts)},
+}
+
+// artefacts: the definitional invariants that look into lists and texts.
+// Those on the elements of a StructureDefinition are published on the
+// StructureDefinition; here they stand on its snapshot and differential.
+var artefacts = []invariant{
+	{"cpb-3", in("CapabilityStatement"), "only an instance has messaging endpoints", or(instance, each("messaging", lacks("endpoint")))},
+	{"cpb-7", in("CapabilityStatement"), "a document profile and mode must stand once", distinct("document", func(n *node, item uint32) string {
+		return n.d.ChildText(item, "profile") + " " + n.d.ChildText(item, "mode")
+	})},
+	{"eld-2", in("ElementDefinition"), "min must not exceed max", when(func(n *node) bool {
+		return n.text("max") == "*" || compareDecimals(n.raw("min"), []byte(n.text("max"))) <= 0
+	})},
+	{"eld-3", in("ElementDefinition"), "max is a number or *", or(not(has("max")), when(func(n *node) bool { return n.text("max") == "*" || isDigits([]byte(n.text("max"))) }))},
+	{"eld-4", in("ElementDefinition.TypeRef"), "only a reference or canonical has an aggregation", implies(has("aggregation"), is("code", "Reference", "canonical"))},
+	{"eld-5", in("ElementDefinition"), "an element with a contentReference has no rules on a value", implies(has("contentReference"), not(has("type", "defaultValue", "fixed", "pattern", "example", "minValue", "maxValue", "maxLength", "binding")))},
+	{"eld-12", in("ElementDefinition.ElementDefinitionBinding"), "a value set is named by http, https or urn", or(not(has("valueSet")), prefixed("valueSet", "http:", "https", "urn:"))},
+	{"eld-17", in("ElementDefinition.TypeRef"), "only a reference or canonical has a targetProfile", implies(has("targetProfile"), is("code", "Reference", "canonical"))},
+	{"mea-1", in("Measure.Group.Stratifier"), "either a code, description or criteria, or components", and(has("code", "description", "criteria", "component"), not(and(has("code", "description", "criteria"), has("component"))))},
+	{"mrp-2", in("MeasureReport.Group.Stratifier.StratifierGroup"), "either a value or components, not both", one("value", "component")},
+	{"md-1", in("MessageDefinition.Focus"), "max is * or more than 0", when(func(n *node) bool {
+		return n.text("max") == "*" || compareDecimals([]byte(n.text("max")), []byte("0")) > 0
+	})},
+	{"nsd-1", in("NamingSystem"), "a root has no uuids", or(not(is("kind", "root")), each("uniqueId", func(n *node, item uint32) bool { return n.d.ChildText(item, "type") != "uuid" }))},
+	{"sdf-3", in("StructureDefinition.Snapshot"), "an element must have definition, min and max", each("element", func(n *node, item uint32) bool {
+		return n.d.Child(item, "definition") != 0 && n.d.Child(item, "min") != 0 && n.d.Child(item, "max") != 0
+	})},
+	{"sdf-8b", in("StructureDefinition.Snapshot"), "an element must have a base", each("element", func(n *node, item uint32) bool { return n.d.Child(item, "base") != 0 })},
+	{"sdf-14", in("StructureDefinition.Snapshot", "StructureDefinition.Differential"), "an element must have an id", each("element", func(n *node, item uint32) bool { return n.d.Child(item, "id") != 0 })},
+	{"sdf-16", in("StructureDefinition.Snapshot"), "the id of an element must be unique", distinct("element", keyOf("id"))},
+	{"sdf-17", in("StructureDefinition.Differential"), "the id of an element must be unique", distinct("element", keyOf("id"))},
+	{"sdf-20", in("StructureDefinition.Differential"), "the root has no slicing", each("element", rootLacks("slicing"))},
+	{"sdf-23", in("StructureDefinition.Snapshot", "StructureDefinition.Differential"), "the root has no sliceName", each("element", rootLacks("sliceName"))},
+	{"tcp-1", in("TerminologyCapabilities.CodeSystem"), "of several versions each must have a code", or(not(more("version", 1)), each("version", func(n *node, item uint32) bool { return n.d.Child(item, "code") != 0 }))},
+	{"inv-2", in("TestReport.Test.TestAction"), "either an operation or an assert, not both", one("operation", "assert")},
+	{"tst-4", in("TestScript.Metadata"), "a capability must be required or validated", not(each("capability", func(n *node, item uint32) bool {
+		return n.d.Child(item, "required") == 0 && n.d.Child(item, "validated") == 0
+	}))},
+	{"tst-5", in("TestScript.Setup.SetupAction.Assert"), "an assert tests one thing", or(has("extension"), atMostOne("contentType", "expression", "headerField", "minimumId", "navigationLinks", "path", "requestMethod", "resource", "responseCode", "response", "validateProfileId"))},
+	{"tst-10", in("TestScript.Setup.SetupAction.Assert"), "compareToSourceId stands with an expression or path", or(and(has("compareToSourceId"), has("compareToSourceExpression", "compareToSourcePath")), not(has("compareToSourceId", "compareToSourceExpression", "compareToSourcePath")))},
+	{"tst-12", in("TestScript.Setup.SetupAction.Assert"), "a request has no response to assert", or(not(is("direction", "request")), not(has("response", "responseCode")))},
+}
+
+// prefixed: the string element begins with one of the prefixes.
+func prefixed(name string, prefixes ...string) condition {
+	return when(func(n *node) bool {
+		text := n.text(name)
+		return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(text, p) })
+	})
+}
+
+// rootLacks passes elements of a definition that are not the root or lack the
+// member.
+func rootLacks(name string) func(*node, uint32) bool {
+	return func(n *node, item uint32) bool {
+		return strings.Contains(n.d.ChildText(item, "path"), ".") || n.d.Child(item, name) == 0
+	}
 }
 
 var instance = is("kind", "instance")

@@ -18,7 +18,7 @@ type invariant struct {
 // compileInvariants gives the rules by Type.Index.
 func compileInvariants(s *schema.Schema) ([][]rule, error) {
 	rules := make([][]rule, len(s.Types))
-	for _, table := range [][]invariant{dataTypes, bundles, clinical, administrative, questionnaires, definitions} {
+	for _, table := range [][]invariant{dataTypes, bundles, clinical, administrative, questionnaires, definitions, artefacts} {
 		for _, inv := range table {
 			for _, name := range inv.types {
 				t := s.Types[name]
