@@ -197,4 +197,3 @@ func gb(first17 string) string {
 	}
 	return first17 + string("10X98765432"[sum%11])
 }
-
