@@ -37,24 +37,30 @@ type Options struct {
 	// them when it was written. Superseded postings are found with it.
 	Extract func(fhir.Body, fhir.Key) ([]search.Entry, fhir.Facts, error)
 
-	CacheBytes    int64            // block cache; 32 MiB
+	CacheBytes    int64            // block cache, filled as it is used; 128 MiB
 	MemTableBytes uint64           // one memtable; 16 MiB
 	MaxOpenFiles  int              // 1000
 	Queue         int              // transactions waiting to commit before Busy; 256
 	Searches      int              // searches that run at once, the rest wait; GOMAXPROCS
 	MaxExamined   int64            // cost one search may run up (1 a posting, 4 a facts row, 50 a body) before TooCostly; 10 million
+	MaxJoin       int              // matches of a chain or _has that are listed; of more, each candidate is asked; 2000
+	MaxLists      int              // posting lists of one predicate that are merged as they are read; more are read into memory; 48
+	MaxSort       int              // matches that are sorted by values from their bodies; of more, the posting lists are read; 200
 	Now           func() time.Time // time.Now
 	VFS           vfs.FS           // the operating system's
 	Log           zerolog.Logger
 }
 
 func (o *Options) fill() {
-	def(&o.CacheBytes, 32<<20)
+	def(&o.CacheBytes, 128<<20)
 	def(&o.MemTableBytes, 16<<20)
 	def(&o.MaxOpenFiles, 1000)
 	def(&o.Queue, 256)
 	def(&o.Searches, runtime.GOMAXPROCS(0))
 	def(&o.MaxExamined, 10_000_000)
+	def(&o.MaxJoin, 2000)
+	def(&o.MaxLists, 48)
+	def(&o.MaxSort, 200)
 	if o.Now == nil {
 		o.Now = time.Now
 	}

@@ -11,10 +11,22 @@ import (
 
 func TestStore(t *testing.T) {
 	t.Parallel()
+	run(t, disk.Options{})
+}
+
+// TestTightLimits takes the ways that a search takes only where there is much.
+func TestTightLimits(t *testing.T) {
+	t.Parallel()
+	run(t, disk.Options{MaxJoin: 1, MaxLists: 1, MaxSort: 1, Searches: 1, CacheBytes: 1 << 20, MemTableBytes: 256 << 10})
+}
+
+func run(t *testing.T, o disk.Options) {
 	storetest.Run(t, func(t *testing.T, extract storetest.Extract) *storetest.Harness {
 		dir := t.TempDir()
 		open := func() *disk.Store {
-			s, err := disk.Open(dir, disk.Options{Extract: extract})
+			o := o
+			o.Extract = extract
+			s, err := disk.Open(dir, o)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -9,10 +9,6 @@ import (
 	"hutong/fhir/store/disk/layout"
 )
 
-// maxJoin is how many matches of a chain are listed; of more, each candidate
-// is asked whether it leads to one.
-const maxJoin = 2000
-
 // inherit gives a sub-query the restriction of the query that it stands in,
 // unless it has one of its own, so that nobody learns by a chain of what he may
 // not see.
@@ -37,7 +33,7 @@ func (x *exec) chain(pl *planner, q *search.Query, pred *search.Predicate) (*acc
 	defer func() { x.depth-- }()
 	for _, sub := range pred.Chain {
 		sq := inherit(sub, q)
-		keys, enough, err := x.keysOf(&sq, maxJoin-len(a.ranges))
+		keys, enough, err := x.keysOf(&sq, x.s.s.opts.MaxJoin-len(a.ranges))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -146,7 +142,7 @@ func (x *exec) has(pl *planner, q *search.Query, pred *search.Predicate) (*acces
 	ids := map[string]struct{}{}
 	n := 0
 	err := x.each(&sq, layout.Place{}, func(c *candidate) (bool, error) {
-		if n++; n > maxJoin {
+		if n++; n > x.s.s.opts.MaxJoin {
 			return false, nil
 		}
 		entries, err := c.values()
@@ -160,7 +156,7 @@ func (x *exec) has(pl *planner, q *search.Query, pred *search.Predicate) (*acces
 	if err != nil {
 		return nil, nil, err
 	}
-	if n > maxJoin {
+	if n > x.s.s.opts.MaxJoin {
 		x.note("too many to list: each candidate is asked")
 		return nil, x.hasCheck(&sq, pred), nil
 	}

@@ -199,9 +199,6 @@ func closeAll(in []stream) error {
 	return first
 }
 
-// maxUnion is the number of lists that a union reads side by side.
-const maxUnion = 48
-
 // open makes the stream of an access. It reads into memory what does not come
 // in order, at most limit places; enough is false if there are more.
 func (x *exec) open(a *access, limit int) (st stream, enough bool, err error) {
@@ -216,11 +213,11 @@ func (x *exec) open(a *access, limit int) (st stream, enough bool, err error) {
 		if r.fixed {
 			lists = [][]byte{r.lo}
 		} else if r.points {
-			if lists, err = x.values(r, maxUnion+1-len(in)); err != nil {
+			if lists, err = x.values(r, x.s.s.opts.MaxLists+1-len(in)); err != nil {
 				return nil, false, join(err, closeAll(in))
 			}
 		}
-		if (r.points || r.fixed) && len(in)+len(lists) <= maxUnion {
+		if (r.points || r.fixed) && len(in)+len(lists) <= x.s.s.opts.MaxLists {
 			for _, lv := range lists {
 				l, err := x.openList(lv)
 				if err != nil {
@@ -231,8 +228,6 @@ func (x *exec) open(a *access, limit int) (st stream, enough bool, err error) {
 		} else if enough, err = x.collect(r, &mem.places, limit); err != nil || !enough {
 			return nil, false, join(err, closeAll(in))
 		}
-		// The undo rows are read after the iterators above were opened: what
-		// has left the current postings by then is among them.
 		if err := x.collectUndo(r, &mem.places); err != nil {
 			return nil, false, join(err, closeAll(in))
 		}
@@ -272,59 +267,72 @@ func (x *exec) values(r *valueRange, limit int) (out [][]byte, err error) {
 	return out, err
 }
 
-// collect reads the current postings of a range into memory.
+// collect reads the current postings of a range into memory, at most limit;
+// enough is false if there are more.
 func (x *exec) collect(r *valueRange, out *[]layout.Place, limit int) (enough bool, err error) {
-	it, err := x.iter(append([]byte{'X'}, r.lo...), append([]byte{'X'}, r.hi...))
-	if err != nil {
-		return false, err
-	}
 	enough = true
-	for ok := it.First(); ok && err == nil; ok = it.Next() {
-		if err = x.spend(costPosting); err != nil {
-			break
+	err = x.current(r, func(_ []byte, p layout.Place) bool {
+		if enough = len(*out) < limit; enough {
+			*out = append(*out, p)
 		}
-		key := it.Key()
-		if r.match != nil && !r.match(key[layout.PostingHead:len(key)-layout.PlaceLen]) {
-			continue
-		}
-		var in bool
-		if in, err = x.holds(it); in {
-			if len(*out) >= limit {
-				enough = false
-				break
-			}
-			*out = append(*out, layout.PlaceOf(key))
-		}
-	}
-	if cerr := it.Close(); err == nil && cerr != nil {
-		err = ioError(cerr)
-	}
+		return enough
+	})
 	return enough, err
 }
 
-// collectUndo adds the postings of a range that held at the snapshot's time
-// and were superseded since. They are few: only what changed after t.
 func (x *exec) collectUndo(r *valueRange, out *[]layout.Place) error {
+	return x.undone(r, func(_ []byte, p layout.Place) bool {
+		*out = append(*out, p)
+		return true
+	})
+}
+
+// postings visits every posting of a range that held at the snapshot's time;
+// some may come twice.
+func (x *exec) postings(r *valueRange, visit func(value []byte, p layout.Place) bool) error {
+	return join(x.current(r, visit), x.undone(r, visit))
+}
+
+// current visits the current postings of a range, until visit returns false.
+func (x *exec) current(r *valueRange, visit func(value []byte, p layout.Place) bool) error {
+	it, err := x.iter(append([]byte{'X'}, r.lo...), append([]byte{'X'}, r.hi...))
+	if err != nil {
+		return err
+	}
+	return x.visit(it, layout.PostingHead, r, visit)
+}
+
+// undone visits the postings of a range that held at the snapshot's time and
+// were superseded since. They are few: only what changed after t. It runs
+// after current, or after the streams were opened: what left the current
+// postings meanwhile is here.
+func (x *exec) undone(r *valueRange, visit func(value []byte, p layout.Place) bool) error {
 	if fhir.T(x.s.s.lastUndo.Load()) <= x.s.t {
 		return nil
 	}
 	lo := append([]byte{'Y'}, r.lo[:4]...)
-	it, err := x.iter(binary.BigEndian.AppendUint64(lo, uint64(x.s.t)+1), layout.After(lo))
+	it, err := x.iter(binary.BigEndian.AppendUint64(bytes.Clone(lo), uint64(x.s.t)+1), layout.After(lo))
 	if err != nil {
 		return err
 	}
+	return x.visit(it, layout.UndoHead, r, visit)
+}
+
+// visit goes over the postings of an iterator, which it closes: those in the
+// range that were made by the snapshot's time.
+func (x *exec) visit(it *pebble.Iterator, head int, r *valueRange, visit func(value []byte, p layout.Place) bool) (err error) {
 	for ok := it.First(); ok && err == nil; ok = it.Next() {
 		if err = x.spend(costPosting); err != nil {
 			break
 		}
 		key := it.Key()
-		value := key[layout.UndoHead : len(key)-layout.PlaceLen]
+		value := key[head : len(key)-layout.PlaceLen]
 		if !r.contains(value) {
 			continue
 		}
 		var in bool
-		if in, err = x.holds(it); in {
-			*out = append(*out, layout.PlaceOf(key))
+		if in, err = x.holds(it); in && !visit(value, layout.PlaceOf(key)) {
+			break
 		}
 	}
 	if cerr := it.Close(); err == nil && cerr != nil {

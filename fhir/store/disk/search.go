@@ -104,8 +104,14 @@ func (x *exec) run(q *search.Query) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if q.Count > 0 || q.Total {
-		if err := x.each(q, c.start(), c.take); err != nil {
+	if q.Count == 0 && !q.Total {
+		return c.result(), nil
+	}
+	for _, t := range x.types(q) {
+		if err := x.eachOf(q, t, c.start(), c.take); err != nil {
+			return nil, err
+		}
+		if err := c.settle(x, t); err != nil {
 			return nil, err
 		}
 	}
@@ -172,18 +178,19 @@ type visitor func(c *candidate) (more bool, err error)
 // newest first within a type.
 func (x *exec) each(q *search.Query, start layout.Place, visit visitor) error {
 	for _, t := range x.types(q) {
-		p, err := x.plan(q, t)
-		if err == nil {
-			err = x.scan(p, q, start, visit)
-		}
-		if cerr := p.close(); err == nil {
-			err = cerr
-		}
-		if err != nil {
+		if err := x.eachOf(q, t, start, visit); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (x *exec) eachOf(q *search.Query, t fhir.Type, start layout.Place, visit visitor) error {
+	p, err := x.plan(q, t)
+	if err == nil {
+		err = x.scan(p, q, start, visit)
+	}
+	return join(err, p.close())
 }
 
 // types that a query ranges over, in order of name.

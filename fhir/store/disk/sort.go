@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"slices"
@@ -25,11 +26,12 @@ type sortValue []byte
 
 // collector keeps the first matches behind the cursor, and counts.
 type collector struct {
-	q      *search.Query
-	limit  int  // one more than the page
-	cursor *hit // nil at the front
-	hits   []hit
-	total  int
+	q       *search.Query
+	limit   int  // one more than the page
+	cursor  *hit // nil at the front
+	hits    []hit
+	total   int
+	waiting []layout.Place // to be sorted
 }
 
 func (x *exec) newCollector(q *search.Query) (*collector, error) {
@@ -57,53 +59,147 @@ func (c *collector) start() layout.Place {
 	return layout.Place{Ord: c.cursor.place.Ord}
 }
 
-// take is the visitor that collects.
+// take is the visitor that collects. Matches of a sorted query wait until all
+// of their type are known: then it is known how their values are best read.
 func (c *collector) take(m *candidate) (more bool, err error) {
 	c.total++
-	if c.limit == 0 {
+	switch {
+	case c.limit == 0:
 		return true, nil
+	case len(c.q.Sort) > 0:
+		c.waiting = append(c.waiting, m.place)
+		return true, nil
+	case c.cursor != nil && m.place.Ord < c.cursor.place.Ord:
+		return true, nil
+	case len(c.hits) == c.limit && m.place.Ord > c.hits[c.limit-1].place.Ord:
+		return c.q.Total, nil
 	}
-	if len(c.q.Sort) == 0 {
-		if c.cursor != nil && m.place.Ord < c.cursor.place.Ord {
-			return true, nil
-		}
-		if len(c.hits) == c.limit && m.place.Ord > c.hits[c.limit-1].place.Ord {
-			return c.q.Total, nil
-		}
+	row, err := m.head()
+	if err == nil {
+		c.insert(hit{place: m.place, key: row.Key})
 	}
-	h, err := c.hit(m)
-	if err != nil {
-		return false, err
-	}
+	return true, err
+}
+
+// insert keeps h if it is among the first matches behind the cursor.
+func (c *collector) insert(h hit) {
 	if c.cursor != nil && c.compare(&h, c.cursor) <= 0 {
-		return true, nil
+		return
 	}
 	at, _ := slices.BinarySearchFunc(c.hits, h, func(a, b hit) int { return c.compare(&a, &b) })
 	if at == c.limit {
-		return true, nil
+		return
 	}
 	if len(c.hits) == c.limit {
 		c.hits = c.hits[:c.limit-1]
 	}
-	h.key.ID = strings.Clone(h.key.ID)
 	c.hits = slices.Insert(c.hits, at, h)
-	return true, nil
 }
 
-func (c *collector) hit(m *candidate) (hit, error) {
-	row, err := m.head()
-	if err != nil {
-		return hit{}, err
-	}
-	h := hit{place: m.place, key: row.Key}
-	for i := range c.q.Sort {
-		v, err := m.sortValue(&c.q.Sort[i])
-		if err != nil {
-			return hit{}, err
+// settle sorts the waiting matches, all of one type, into the hits. Of few the
+// values are read from their bodies; of more from the posting lists of the
+// criteria, where a value costs about a hundredth of a body.
+func (c *collector) settle(x *exec, t fhir.Type) error {
+	waiting := c.waiting
+	c.waiting = c.waiting[:0]
+	tables := make([]sortTable, len(c.q.Sort))
+	if len(waiting) > x.s.s.opts.MaxSort {
+		for i := range tables {
+			var err error
+			if tables[i], err = x.sortTable(t, &c.q.Sort[i], waiting); err != nil {
+				return err
+			}
 		}
-		h.sort = append(h.sort, v)
 	}
-	return h, nil
+	m := &candidate{x: x}
+	for _, p := range waiting {
+		m.reset(p)
+		h := hit{place: p, sort: make([]sortValue, len(tables))}
+		for i := range tables {
+			v, err := tables[i].value(m, &c.q.Sort[i])
+			if err != nil {
+				return err
+			}
+			h.sort[i] = v
+		}
+		if len(c.hits) == c.limit && c.compareSort(&h, &c.hits[c.limit-1]) > 0 {
+			continue // its key cannot help it
+		}
+		row, err := m.head()
+		if err != nil {
+			return err
+		}
+		h.key = row.Key
+		c.insert(h)
+	}
+	return nil
+}
+
+// sortTable holds the values of one criterion for the matches of one type. The
+// zero table holds none: values are read from the bodies.
+type sortTable struct {
+	values map[layout.RID]sortValue
+	cut    map[layout.RID]bool // have a value that is longer than its posting
+}
+
+func (t *sortTable) value(m *candidate, k *search.SortKey) (sortValue, error) {
+	if t.values == nil || t.cut[m.place.RID] {
+		return m.sortValue(k)
+	}
+	return t.values[m.place.RID], nil
+}
+
+// sortTable reads the posting list of a criterion.
+func (x *exec) sortTable(t fhir.Type, k *search.SortKey, of []layout.Place) (sortTable, error) {
+	pl := &planner{s: x.s.s, typ: t}
+	list, ok, err := pl.list(k.Param.Code)
+	if k.Param.Code == "_id" || err != nil {
+		return sortTable{}, err
+	}
+	tab := sortTable{values: make(map[layout.RID]sortValue, len(of)), cut: map[layout.RID]bool{}}
+	if !ok {
+		return tab, nil
+	}
+	for _, p := range of {
+		tab.values[p.RID] = nil
+	}
+	r := whole(list)
+	err = x.postings(&r, func(value []byte, p layout.Place) bool {
+		best, wanted := tab.values[p.RID]
+		if !wanted {
+			return true
+		}
+		v, cut := x.postedSortValue(k.Param, value)
+		if cut {
+			tab.cut[p.RID] = true
+		}
+		tab.values[p.RID] = better(best, v, k.Desc)
+		return true
+	})
+	return tab, err
+}
+
+// postedSortValue gives entrySortValue of the entry behind a posting; cut says
+// that the posting does not hold it whole.
+func (x *exec) postedSortValue(p *definition.SearchParam, value []byte) (v sortValue, cut bool) {
+	if p.Code == layout.UpdatedList {
+		return bytes.Clone(value), false
+	}
+	switch p.Type {
+	case definition.Date:
+		lo, _, ok := layout.PeriodOf(value)
+		return layout.AppendInt(nil, lo), !ok
+	case definition.Number, definition.Quantity:
+		lo, _, ok := layout.RangeOf(value)
+		return layout.AppendFloat(nil, lo), !ok
+	case definition.String, definition.URI:
+		s, cut, _, ok := layout.CutString(value)
+		return sortValue(s), cut || !ok
+	case definition.Token:
+		code, _, cut, ok := layout.TokenOf(value)
+		return sortValue(code), cut || !ok
+	}
+	return nil, true
 }
 
 func (c *collector) compare(a, b *hit) int {
@@ -112,15 +208,22 @@ func (c *collector) compare(a, b *hit) int {
 			return n
 		}
 	}
-	for i := range c.q.Sort {
-		if n := compareValues(a.sort[i], b.sort[i], c.q.Sort[i].Desc); n != 0 {
-			return n
-		}
+	if n := c.compareSort(a, b); n != 0 {
+		return n
 	}
 	if n := cmp.Compare(a.key.Type, b.key.Type); n != 0 {
 		return n
 	}
 	return cmp.Compare(a.key.ID, b.key.ID)
+}
+
+func (c *collector) compareSort(a, b *hit) int {
+	for i := range c.q.Sort {
+		if n := compareValues(a.sort[i], b.sort[i], c.q.Sort[i].Desc); n != 0 {
+			return n
+		}
+	}
+	return 0
 }
 
 func compareValues(a, b sortValue, desc bool) int {
