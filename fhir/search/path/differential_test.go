@@ -35,13 +35,18 @@ func TestAgainstLibrary(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if len(src) > maxExample {
+			continue // collections of definitions, on which the library takes seconds and no expression finds more
+		}
 		d.resource(filepath.Base(f), src)
 	}
-	t.Logf("%d expressions on %d examples, %d selected something", d.compared, len(files), d.selected)
+	t.Logf("%d evaluations on %d examples, %d selected something", d.compared, d.examples, d.selected)
 	if d.selected < 2000 {
 		t.Errorf("only %d expressions selected something: the comparison shows little", d.selected)
 	}
 }
+
+const maxExample = 64 << 10
 
 type differential struct {
 	t                  *testing.T
@@ -49,6 +54,7 @@ type differential struct {
 	library            map[string]*fhirpath.Expression
 	ours               map[string]*path.Expr
 	seen               map[fhir.Type]bool
+	examples           int
 	compared, selected int
 }
 
@@ -61,6 +67,7 @@ func (d *differential) resource(name string, src []byte) {
 	if err != nil {
 		d.t.Fatalf("%s: %v", name, err)
 	}
+	d.examples++
 	typ := doc.ResourceType(0)
 	first := !d.seen[typ]
 	d.seen[typ] = true
