@@ -86,6 +86,14 @@ func (s *Server) AddClient(ctx context.Context, c Client) error {
 	return s.space.put(ctx, kindClient+c.ID, c, time.Time{})
 }
 
+// RemoveClient forgets a client and ends its tokens.
+func (s *Server) RemoveClient(ctx context.Context, id string) error {
+	if err := s.space.drop(ctx, kindClient+id); err != nil {
+		return err
+	}
+	return s.EndTokens(ctx, id)
+}
+
 func (c *Client) check() error {
 	if !validName(c.ID) {
 		return errors.New("an id is 1 to 64 letters, digits, '.', '-', '_' or '@'")

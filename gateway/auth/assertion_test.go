@@ -51,6 +51,24 @@ func TestClientCredentials(t *testing.T) {
 	}
 }
 
+func TestRemovedClient(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, auth.Limits{})
+	token, err := w.auth.IssueToken(t.Context(), "his-muni", 0)
+	must(t, err)
+	must(t, w.auth.RemoveClient(t.Context(), "his-muni"))
+	if status, _ := w.me(token); status != http.StatusUnauthorized {
+		t.Errorf("its token: %d", status)
+	}
+	key, err := auth.ParseClientKey(w.key)
+	must(t, err)
+	assertion, err := auth.SignAssertion(key, "", "his-muni", w.url+"/oauth2/token", time.Now())
+	must(t, err)
+	if status, _ := w.ask(credentials(assertion)); status != http.StatusUnauthorized {
+		t.Errorf("a new token: %d", status)
+	}
+}
+
 func TestReplayRace(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, auth.Limits{})

@@ -26,7 +26,7 @@ func (s *Server) token(c *gin.Context) {
 	if !s.readForm(c) {
 		return
 	}
-	if wait, ok := s.tokens.allow(claimedClient(c.Request) + " " + c.ClientIP()); !ok {
+	if wait, ok := s.tokens.Allow(claimedClient(c.Request) + " " + c.ClientIP()); !ok {
 		tooMany(c, wait)
 		return
 	}
@@ -115,7 +115,7 @@ func (s *Server) revoke(c *gin.Context) {
 	if !s.readForm(c) {
 		return
 	}
-	if wait, ok := s.tokens.allow(claimedClient(c.Request) + " " + c.ClientIP()); !ok {
+	if wait, ok := s.tokens.Allow(claimedClient(c.Request) + " " + c.ClientIP()); !ok {
 		tooMany(c, wait)
 		return
 	}
@@ -150,8 +150,12 @@ func claimedClient(r *http.Request) string {
 	return id
 }
 
-func tooMany(c *gin.Context, wait time.Duration) {
+func retryAfter(c *gin.Context, wait time.Duration) {
 	c.Header("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+}
+
+func tooMany(c *gin.Context, wait time.Duration) {
+	retryAfter(c, wait)
 	c.Header("Cache-Control", "no-store")
 	writeJSON(c, http.StatusTooManyRequests, gin.H{"error": "temporarily_unavailable", "error_description": "too many requests: try again later"})
 }

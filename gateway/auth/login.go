@@ -40,6 +40,9 @@ func (s *Server) authorize(c *gin.Context) {
 		return
 	}
 	ar, err := s.provider.NewAuthorizeRequest(ctx, c.Request)
+	if err == nil {
+		err = s.checkAud(ar.GetRequestForm().Get("aud"))
+	}
 	if err != nil {
 		s.provider.WriteAuthorizeError(ctx, c.Writer, ar, err)
 		return
@@ -54,6 +57,15 @@ func (s *Server) authorize(c *gin.Context) {
 		return
 	}
 	s.grant(ctx, c, ar, key, sess)
+}
+
+// checkAud holds SMART's aud parameter, where it is sent, to our FHIR base: an
+// app that was pointed at another server must not get our code for it.
+func (s *Server) checkAud(aud string) error {
+	if aud != "" && aud != s.Audience() {
+		return fosite.ErrInvalidRequest.WithHint("The parameter 'aud' is not the FHIR base of this server.")
+	}
+	return nil
 }
 
 // toLogin sends the browser to the form, with the request to come back to.
@@ -111,10 +123,15 @@ func (s *Server) session(c *gin.Context) (key string, sess *session, err error) 
 	return key, sess, nil
 }
 
+// maxGrants is how many grants one session keeps: an app that keeps its tokens
+// in memory asks for one at each load of its page.
+const maxGrants = 50
+
 // remember notes a grant in the session, so that logging out ends it, and
-// renews the session's idle time.
+// renews the session's idle time. The oldest grant beyond maxGrants ends.
 func (s *Server) remember(ctx context.Context, key, grant string) error {
-	return s.space.swap(ctx, key, func(raw []byte) ([]byte, error) {
+	var ended []string
+	err := s.space.swap(ctx, key, func(raw []byte) ([]byte, error) {
 		var sess session
 		if raw == nil {
 			return nil, fosite.ErrAccessDenied.WithHint("The session has ended.")
@@ -122,9 +139,20 @@ func (s *Server) remember(ctx context.Context, key, grant string) error {
 		if err := json.Unmarshal(raw[8:], &sess); err != nil {
 			return nil, err
 		}
-		sess.Grants = append(sess.Grants, grant)
+		ended, sess.Grants = keepLast(append(sess.Grants, grant), maxGrants)
 		return value(sess, s.cfg.Now().Add(s.cfg.Limits.Session)), nil
 	})
+	for _, id := range ended {
+		if err == nil {
+			err = (&oauthStore{s}).RevokeRefreshToken(ctx, id)
+		}
+	}
+	return err
+}
+
+func keepLast(all []string, n int) (dropped, kept []string) {
+	at := max(0, len(all)-n)
+	return all[:at], all[at:]
 }
 
 // loginForm serves GET /oauth2/login.
@@ -141,9 +169,8 @@ func (s *Server) login(c *gin.Context) {
 		s.showForm(c, http.StatusForbidden, form.Get("request"), "expired")
 		return
 	}
-	if wait, ok := s.logins.allow(c.ClientIP()); !ok {
-		c.Header("Retry-After", "30")
-		_ = wait
+	if wait, ok := s.logins.Allow(c.ClientIP()); !ok {
+		retryAfter(c, wait)
 		s.showForm(c, http.StatusTooManyRequests, form.Get("request"), "slow")
 		return
 	}

@@ -129,6 +129,30 @@ func TestLoginPage(t *testing.T) {
 	}
 }
 
+// TestManyLoads: an app that asks for a code at each load of its page keeps
+// its newest grants; what a session can hold is bounded.
+func TestManyLoads(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, auth.Limits{TokenBurst: 1000})
+	b := w.browser()
+	_, first := w.ask(exchange(w.code(b, "resident")))
+	var last tokens
+	for range 51 {
+		res, err := b.Get(w.url + "/oauth2/authorize?" + authorizeQuery(nil).Encode())
+		must(t, err)
+		read(t, res)
+		to, err := res.Location()
+		must(t, err)
+		_, last = w.ask(exchange(to.Query().Get("code")))
+	}
+	if status, _ := w.ask(refresh(first.Refresh)); status == http.StatusOK {
+		t.Error("the oldest grant lives on")
+	}
+	if status, _ := w.ask(refresh(last.Refresh)); status != http.StatusOK {
+		t.Errorf("the newest grant: %d", status)
+	}
+}
+
 func TestLoginNeverLeavesForElsewhere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, auth.Limits{})

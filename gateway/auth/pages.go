@@ -59,12 +59,16 @@ func (s *Server) stylesheet(c *gin.Context) {
 	c.Data(http.StatusOK, "text/css; charset=utf-8", s.pages.css)
 }
 
-// showForm shows the login form under a fresh form cookie.
+// showForm shows the login form. The form cookie is kept if the browser has
+// one, so that forms in several tabs work.
 func (s *Server) showForm(c *gin.Context, status int, request, problem string) {
 	if len(request) > maxForm/4 {
 		request = ""
 	}
-	cookie := randomToken()
+	cookie, err := c.Cookie(formCookie)
+	if err != nil || len(cookie) != len(randomToken()) {
+		cookie = randomToken()
+	}
 	s.setCookie(c, formCookie, cookie, http.SameSiteStrictMode, 0)
 	s.showPage(c, status, page{Name: "login", Error: problem, CSRF: s.formToken(cookie), Request: request})
 }

@@ -19,51 +19,59 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// argon2id parameters: the OWASP minimum of 2024 (19 MiB, two passes).
+// argon2id parameters: the OWASP minimum of 2024 is 19 MiB and two passes. The
+// memory is Limits.HashMemory; a hash carries the parameters it was made with,
+// so that raising them leaves older accounts in.
 const (
-	argonMemory = 19 * 1024 // KiB
-	argonTime   = 2
+	argonPasses = 2
 	argonLanes  = 1
 	saltSize    = 16
 	hashSize    = 32
 )
 
-// hash makes "argon2id$<salt>$<hash>", both base64.
+// phc is the form of a hash: the PHC string format of argon2id.
+const phc = "$argon2id$v=19$m=%d,t=%d,p=1$%s$%s"
+
 func (s *Server) hash(password string) string {
 	salt := make([]byte, saltSize)
 	_, _ = rand.Read(salt) // never fails, see crypto/rand
-	b := base64.RawStdEncoding
-	return "argon2id$" + b.EncodeToString(salt) + "$" + b.EncodeToString(s.argon(password, salt))
+	memory := s.cfg.Limits.HashMemory
+	sum := s.argon(password, salt, argonPasses, memory)
+	return fmt.Sprintf(phc, memory, argonPasses, base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(sum))
 }
 
 // argon takes one of the few hashing places, so that a burst of logins cannot
 // exhaust the memory.
-func (s *Server) argon(password string, salt []byte) []byte {
+func (s *Server) argon(password string, salt []byte, passes, memory uint32) []byte {
 	s.hashing <- struct{}{}
 	defer func() { <-s.hashing }()
-	return argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonLanes, hashSize)
+	return argon2.IDKey([]byte(password), salt, passes, memory, argonLanes, hashSize)
 }
 
 // decoyHash is a well-formed hash of nothing: verifying against it takes as
 // long as against a real one.
-func decoyHash() string {
+func decoyHash(memory uint32) string {
 	raw := make([]byte, saltSize+hashSize)
 	_, _ = rand.Read(raw)
 	b := base64.RawStdEncoding
-	return "argon2id$" + b.EncodeToString(raw[:saltSize]) + "$" + b.EncodeToString(raw[saltSize:])
+	return fmt.Sprintf(phc, memory, argonPasses, b.EncodeToString(raw[:saltSize]), b.EncodeToString(raw[saltSize:]))
 }
 
 func (s *Server) verifyHash(hash, password string) bool {
+	var memory, passes uint32
 	parts := strings.Split(hash, "$")
-	if len(parts) != 3 || parts[0] != "argon2id" {
+	if len(parts) != 6 {
 		return false
 	}
-	salt, err1 := base64.RawStdEncoding.DecodeString(parts[1])
-	want, err2 := base64.RawStdEncoding.DecodeString(parts[2])
-	if err1 != nil || err2 != nil {
+	if n, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=1", &memory, &passes); n != 2 || err != nil || passes == 0 {
 		return false
 	}
-	return subtle.ConstantTimeCompare(s.argon(password, salt), want) == 1
+	salt, err1 := base64.RawStdEncoding.DecodeString(parts[4])
+	want, err2 := base64.RawStdEncoding.DecodeString(parts[5])
+	if err1 != nil || err2 != nil || len(want) != hashSize {
+		return false
+	}
+	return subtle.ConstantTimeCompare(s.argon(password, salt, passes, memory), want) == 1
 }
 
 // checkPassword holds the rule of GB/T 22239 L3-CES1-01 for complexity.

@@ -20,6 +20,7 @@ import (
 	"hutong/fhir"
 	"hutong/fhir/store"
 	"hutong/gateway/audit"
+	"hutong/gateway/auth/limit"
 )
 
 // Persons finds whom a card belongs to. The MPI supplies it.
@@ -64,6 +65,7 @@ type Limits struct {
 	LoginRate    float64       // logins a second, per address: 0.5
 	LoginBurst   int           // 20
 	CommandToken time.Duration // longest life of a token from IssueToken: 24 h
+	HashMemory   uint32        // of one password hash, in KiB: 19,456
 }
 
 func (l Limits) withDefaults() Limits {
@@ -81,6 +83,7 @@ func (l Limits) withDefaults() Limits {
 	l.TokenBurst = orDefault(l.TokenBurst, 60)
 	l.LoginRate = orDefault(l.LoginRate, 0.5)
 	l.LoginBurst = orDefault(l.LoginBurst, 20)
+	l.HashMemory = orDefault(l.HashMemory, 19*1024)
 	return l
 }
 
@@ -104,8 +107,8 @@ type Server struct {
 	provider fosite.OAuth2Provider
 	hashing  chan struct{} // bounds the memory that password hashing takes
 	decoy    string        // a hash that no password has, for unknown logins
-	tokens   *limiter
-	logins   *limiter
+	tokens   *limit.Limiter
+	logins   *limit.Limiter
 	pages    *pages
 }
 
@@ -122,9 +125,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	cfg.Limits = cfg.Limits.withDefaults()
 	s := &Server{
 		cfg: cfg, issuer: issuer, space: records{cfg.Space, cfg.Now},
-		hashing: make(chan struct{}, 4), decoy: decoyHash(),
-		tokens: newLimiter(cfg.Limits.TokenRate, cfg.Limits.TokenBurst, cfg.Now),
-		logins: newLimiter(cfg.Limits.LoginRate, cfg.Limits.LoginBurst, cfg.Now),
+		hashing: make(chan struct{}, 4), decoy: decoyHash(cfg.Limits.HashMemory),
+		tokens: limit.New(cfg.Limits.TokenRate, cfg.Limits.TokenBurst, cfg.Now),
+		logins: limit.New(cfg.Limits.LoginRate, cfg.Limits.LoginBurst, cfg.Now),
 	}
 	if s.pages, err = newPages(); err != nil {
 		return nil, err

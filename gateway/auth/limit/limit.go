@@ -1,4 +1,5 @@
-package auth
+// Package limit bounds how often each of many names may do something.
+package limit
 
 import (
 	"container/list"
@@ -8,11 +9,12 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// limiterSize bounds the memory that strangers can make the limiter take.
-const limiterSize = 10_000
+// size bounds the memory that strangers can make a Limiter take.
+const size = 10_000
 
-// limiter keeps a token bucket for each of the last names seen.
-type limiter struct {
+// Limiter keeps a token bucket for each of the last 10,000 names seen. Safe for
+// concurrent use.
+type Limiter struct {
 	rate  rate.Limit
 	burst int
 	now   func() time.Time
@@ -27,16 +29,17 @@ type bucket struct {
 	*rate.Limiter
 }
 
-func newLimiter(perSecond float64, burst int, now func() time.Time) *limiter {
-	return &limiter{
+// New makes buckets that gain perSecond tokens a second and hold burst.
+func New(perSecond float64, burst int, now func() time.Time) *Limiter {
+	return &Limiter{
 		rate: rate.Limit(perSecond), burst: burst, now: now,
 		byName: map[string]*list.Element{}, recent: list.New(),
 	}
 }
 
-// allow takes one token of the name's bucket, or says how long until there is
+// Allow takes one token of the name's bucket, or says how long until there is
 // one.
-func (l *limiter) allow(name string) (wait time.Duration, ok bool) {
+func (l *Limiter) Allow(name string) (wait time.Duration, ok bool) {
 	b, now := l.bucket(name), l.now()
 	r := b.ReserveN(now, 1)
 	wait = r.DelayFrom(now)
@@ -46,7 +49,7 @@ func (l *limiter) allow(name string) (wait time.Duration, ok bool) {
 	return wait, wait == 0
 }
 
-func (l *limiter) bucket(name string) *bucket {
+func (l *Limiter) bucket(name string) *bucket {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if e, ok := l.byName[name]; ok {
@@ -55,7 +58,7 @@ func (l *limiter) bucket(name string) *bucket {
 	}
 	b := &bucket{name, rate.NewLimiter(l.rate, l.burst)}
 	l.byName[name] = l.recent.PushFront(b)
-	if l.recent.Len() > limiterSize {
+	if l.recent.Len() > size {
 		last := l.recent.Remove(l.recent.Back()).(*bucket)
 		delete(l.byName, last.name)
 	}
