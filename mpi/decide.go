@@ -1,6 +1,7 @@
 package mpi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -183,6 +184,46 @@ func (x *Index) Split(ctx context.Context, k fhir.Key, members []fhir.Key, actor
 			}
 		}
 		return c, c.settle(ctx, slices.Concat(parted, rest))
+	})
+}
+
+// Join links two records, and with them their persons, on a human's word alone:
+// the way for what no evidence suggests, such as an unknown emergency patient
+// who was recognised. Conflict if a human has said that they are two people:
+// that is to be undone first.
+func (x *Index) Join(ctx context.Context, a, b fhir.Key, actor, reason string) (*Entry, error) {
+	return x.human(ctx, actor, reason, func() (*change, error) {
+		for _, k := range []fhir.Key{a, b} {
+			r, err := x.known(ctx, k)
+			if err != nil {
+				return nil, err
+			}
+			if r.head.Deleted {
+				return nil, fhir.Errorf(fhir.Gone, "a deleted record cannot be linked")
+			}
+		}
+		if same, err := x.Certain(ctx, a, b); err != nil || same {
+			return nil, cmp.Or(err, error(fhir.Errorf(fhir.Conflict, "the records are one person already")))
+		}
+		c := newChange(x, nil)
+		said, err := c.decisionsOf(ctx, a.ID)
+		if err != nil {
+			return nil, err
+		}
+		if d := said[b.ID]; d != nil && !d.Same {
+			return nil, fhir.Errorf(fhir.Conflict, "the records were declared to be two people: undo that first")
+		}
+		c.action, c.reasons = ActionAccept, []link.Reason{link.HumanLink}
+		if err := c.declare(ctx, a.ID, b.ID, true); err != nil {
+			return nil, err
+		}
+		if err := c.settle(ctx, []string{a.ID, b.ID}); err != nil {
+			return nil, err
+		}
+		if len(c.after) == 0 {
+			return nil, fhir.Errorf(fhir.Conflict, "a rejection between other records of the two persons stands against it: undo that first")
+		}
+		return c, c.closeSettled(ctx, nil)
 	})
 }
 

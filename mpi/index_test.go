@@ -339,3 +339,37 @@ func TestOrderDoesNotMatter(t *testing.T) {
 		}
 	}
 }
+
+func TestJoin(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.feed("org-muni", "nobody", mk("无名氏", "", "male", id(profiles.EmergencyTemp, "E1")))
+	b.feed("org-dist", "zhang", mk("张伟", "1980-05-01", "male", citizen(wei)))
+	e, err := b.x.Join(t.Context(), key("nobody"), key("zhang"), "steward.qi", "家属辨认")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.want("zhang", "nobody zhang")
+	if _, err := b.x.Join(t.Context(), key("nobody"), key("zhang"), "steward.qi", "x"); fhir.KindOf(err) != fhir.Conflict {
+		t.Errorf("joined twice: %v", err)
+	}
+	if _, err := b.x.Join(t.Context(), key("nobody"), key("none"), "steward.qi", "x"); fhir.KindOf(err) != fhir.NotFound {
+		t.Errorf("joined with nothing: %v", err)
+	}
+	// Two citizen ids that a human joined stay joined when a third record comes.
+	other := gb("50011219800501003")
+	b.feed("org-muni", "other", mk("张伟", "1980-05-01", "male", citizen(other)))
+	if _, err := b.x.Join(t.Context(), key("other"), key("zhang"), "steward.qi", "一人两号，公安已核实"); err != nil {
+		t.Fatal(err)
+	}
+	b.feed("org-county", "third", mk("张伟", "1980-05-01", "male", citizen(other)))
+	b.want("zhang", "nobody other third zhang")
+	b.undo(e.ID)
+	b.want("nobody", "nobody")
+	if _, err := b.x.Split(t.Context(), key("zhang"), []fhir.Key{key("other")}, "steward.qi", "查无此事"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.x.Join(t.Context(), key("other"), key("zhang"), "steward.qi", "x"); fhir.KindOf(err) != fhir.Conflict {
+		t.Errorf("joined against a rejection: %v", err)
+	}
+}

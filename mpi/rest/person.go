@@ -186,3 +186,46 @@ func (h *Handlers) undo(c *gin.Context) {
 	}
 	h.answer(c, ActionDecide, about, entryOf(e))
 }
+
+// join links a record with another on a steward's word.
+func (h *Handlers) join(c *gin.Context) {
+	actor, ok := h.allow(c, ActionDecide)
+	if !ok {
+		return
+	}
+	var in struct {
+		Patient string `json:"patient"`
+		Reason  string `json:"reason"`
+	}
+	if !bind(c, &in) {
+		return
+	}
+	ctx := c.Request.Context()
+	a, err := patientKey(c.Param("id"))
+	if err != nil {
+		rest.WriteError(c, err)
+		return
+	}
+	b, err := memberRefs([]string{in.Patient})
+	if err != nil {
+		rest.WriteError(c, err)
+		return
+	}
+	// A person stands for its first member: all members go with it.
+	members, err := h.cfg.Index.Members(ctx, a)
+	if err != nil {
+		rest.WriteError(c, err)
+		return
+	}
+	e, err := h.cfg.Index.Join(ctx, members[0], b[0], actor, in.Reason)
+	if err != nil {
+		rest.WriteError(c, err)
+		return
+	}
+	person, _, err := h.cfg.Index.PersonOf(ctx, b[0])
+	if err != nil {
+		rest.WriteError(c, err)
+		return
+	}
+	h.answer(c, ActionDecide, append(members, b[0]), gin.H{"journal": entryOf(e), "person": person.String()})
+}

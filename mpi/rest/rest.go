@@ -53,6 +53,7 @@ func (h *Handlers) Mount(g gin.IRouter) {
 	g.POST("/queue/:id", h.decide)
 	g.GET("/persons/:id", h.person)
 	g.POST("/persons/:id/split", h.split)
+	g.POST("/persons/:id/link", h.join)
 	g.POST("/journal/:id/undo", h.undo)
 	g.GET("/explain", h.explain)
 	g.GET("/stats", h.stats)

@@ -183,6 +183,16 @@ func TestSplitStory(t *testing.T) {
 	s.want(s.call("GET", "/api/identity/persons/b", "", 200), nil, "members", 1)
 }
 
+func TestLinkStory(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, people())
+	out := s.call("POST", "/api/identity/persons/a/link", `{"patient":"Patient/b","reason":"家属辨认"}`, 200)
+	s.want(out, "decide-link", "journal", "action")
+	s.want(s.call("GET", "/api/identity/queue", "", 200), float64(0), "open")
+	s.call("POST", "/api/identity/persons/a/link", `{"patient":"Patient/b","reason":"again"}`, 409)
+	s.call("POST", "/api/identity/persons/a/link", `{"patient":"b","reason":"r"}`, 400)
+}
+
 func TestMatch(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, people())
