@@ -16,6 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"hutong/fhir"
@@ -99,6 +100,7 @@ type Store struct {
 	head     head          // what the committer has applied; its own
 	visible  atomic.Uint64 // T of the newest durable commit: what Snapshot(0) reads
 	lastUndo atomic.Uint64 // T of the newest commit that may have written undo rows
+	horizon  fhir.T        // the oldest T that can be read: what was superseded before is gone
 	watch    watch
 	slots    chan struct{} // search slots
 }
@@ -128,7 +130,12 @@ func (s *Store) begin() error {
 	if err := s.checkFormat(); err != nil {
 		return err
 	}
-	var err error
+	v, err := s.get(layout.HorizonKey())
+	if err != nil {
+		return err
+	}
+	horizon, _ := binary.Uvarint(v)
+	s.horizon = fhir.T(horizon)
 	if s.names, err = intern.Load(s.db); err != nil {
 		return err
 	}
@@ -233,6 +240,21 @@ func (s *Store) Close() error {
 
 // Space opens a named key-value space.
 func (s *Store) Space(name string) store.Space { return s.spaces.Space(name) }
+
+// Metrics gives the engine's metrics for registration with Prometheus.
+func (s *Store) Metrics() prometheus.Collector {
+	return health.Collector(func() (health.Reading, bool) {
+		leave, err := s.enter(context.Background())
+		if err != nil {
+			return health.Reading{}, false
+		}
+		defer leave()
+		return health.Reading{
+			Tree: s.db.Metrics(), Commits: s.visible.Load(), Waiting: len(s.queue), Unsynced: len(s.syncing),
+			Searches: len(s.slots), Writable: s.health.Writable() == nil,
+		}, true
+	})
+}
 
 // ioError wraps a failure of the files below.
 func ioError(err error) error { return fhir.Errorf(fhir.Internal, "storage: %w", err) }

@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"hutong/fhir"
 	"hutong/fhir/store"
@@ -191,6 +192,79 @@ func TestFormat(t *testing.T) {
 	}
 	if _, err = disk.Open(dir, disk.Options{}); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("format %d", disk.Format+1)) {
 		t.Errorf("a newer format: %v", err)
+	}
+}
+
+// TestHorizon: a snapshot of a time whose history is no longer kept is Gone.
+func TestHorizon(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	w := storetest.NewWorld()
+	s, err := disk.Open(dir, disk.Options{Extract: w.Extract})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		if err := write(t.Context(), w, s, fmt.Sprintf("p%d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db, err := pebble.Open(dir, &pebble.Options{FormatMajorVersion: pebble.FormatNewest})
+	if err == nil {
+		t.Fatal("a second process opened the store's folder")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if db, err = pebble.Open(dir, &pebble.Options{FormatMajorVersion: pebble.FormatNewest}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(db.Set([]byte("Mhorizon"), binary.AppendUvarint(nil, 3), pebble.Sync), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = disk.Open(dir, disk.Options{Extract: w.Extract}); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for at, want := range map[fhir.T]error{2: fhir.E(fhir.Gone), 3: nil, 4: nil} {
+		if _, err := s.Snapshot(t.Context(), at); !errors.Is(err, want) {
+			t.Errorf("Snapshot(%d): %v, want %v", at, err, want)
+		}
+	}
+}
+
+// TestMetrics: what is registered can be gathered, before and after Close.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	w := storetest.NewWorld()
+	s, err := disk.Open("db", disk.Options{Extract: w.Extract, VFS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := write(t.Context(), w, s, "p"); err != nil {
+		t.Fatal(err)
+	}
+	reg := prometheus.NewPedanticRegistry()
+	reg.MustRegister(s.Metrics())
+	values := func() map[string]float64 {
+		fams, err := reg.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := map[string]float64{}
+		for _, f := range fams {
+			m[f.GetName()] = f.GetMetric()[0].GetGauge().GetValue() + f.GetMetric()[0].GetCounter().GetValue()
+		}
+		return m
+	}
+	if m := values(); m["hutong_store_commits_total"] != 1 || m["hutong_store_writable"] != 1 || m["hutong_store_memtable_bytes"] == 0 {
+		t.Errorf("metrics %v", m)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if m := values(); len(m) != 0 {
+		t.Errorf("metrics of a closed store: %v", m)
 	}
 }
 

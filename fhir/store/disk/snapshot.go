@@ -32,6 +32,8 @@ func (s *Store) Snapshot(ctx context.Context, t fhir.T) (store.Snapshot, error) 
 		t = newest
 	case t > newest:
 		return nil, fhir.Errorf(fhir.Invalid, "the store has not reached that moment")
+	case t < s.horizon:
+		return nil, fhir.Errorf(fhir.Gone, "that moment is older than the history that is kept")
 	}
 	return &snapshot{s: s, t: t}, nil
 }

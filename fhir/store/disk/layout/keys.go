@@ -2,7 +2,7 @@
 // sort as the engine wants to read them, and compact row values. It does no
 // I/O. All integers in keys are big-endian, so that bytes sort as numbers.
 //
-//	M <name>                                      store-wide facts: format
+//	M <name>                                      store-wide facts: format, horizon
 //	N <name>           -> id                      interned names, ids from 1
 //	n <id4>            -> name
 //	I <type4> <id>     -> rid8                    resource id to row id
@@ -92,6 +92,10 @@ func PlaceOf(key []byte) Place {
 
 // FormatKey is the row that holds the format version.
 func FormatKey() []byte { return []byte("Mformat") }
+
+// HorizonKey is the row that holds the oldest T that can be read. There is none
+// while all history is kept.
+func HorizonKey() []byte { return []byte("Mhorizon") }
 
 // NameKey is the row of an interned name.
 func NameKey(b []byte, name string) []byte { return append(append(b[:0], 'N'), name...) }
