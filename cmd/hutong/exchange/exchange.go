@@ -24,6 +24,8 @@ import (
 	"hutong/fhir/search"
 	"hutong/fhir/store"
 	"hutong/fhir/store/disk"
+	"hutong/fhir/term"
+	"hutong/fhir/term/ucum"
 	"hutong/fhir/validate"
 	"hutong/gateway/audit"
 	"hutong/gateway/auth"
@@ -49,6 +51,7 @@ type Exchange struct {
 	bus   *event.Bus
 
 	parser *search.Parser
+	units  ucum.Units
 
 	Auth        *auth.Server
 	policy      *consent.Policy
@@ -91,7 +94,7 @@ func (e *Exchange) openRepository(ctx context.Context) error {
 	}
 	base := e.cfg.PublicURL + "/fhir"
 	defs := definition.R4()
-	options := search.Options{Location: loc, Base: base}
+	options := search.Options{Location: loc, Base: base, Expander: term.New(term.Options{}), Units: &e.units}
 	extractor := search.NewExtractor(defs, options)
 	if e.Store, err = openStore(e.cfg, extractor, e.log); err != nil {
 		return err
@@ -196,7 +199,7 @@ func (e *Exchange) openGateway(ctx context.Context) (err error) {
 	}
 	e.recognition, err = recognition.New(recognition.Config{
 		Records: e.fhir, Callers: e.policy, Catalogue: catalogue, Space: e.Store.Space("recognition"), BaseURL: e.cfg.PublicURL,
-		Links: e.index,
+		Links: e.index, Units: &e.units,
 	})
 	return err
 }
