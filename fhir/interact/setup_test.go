@@ -19,11 +19,24 @@ import (
 
 const base = "https://exchange.example/fhir"
 
+// rules are what all houses share: they are immutable and take time to compile.
+type rules struct {
+	defs      *definition.Set
+	extractor *search.Extractor
+	parser    *search.Parser
+	validator *validate.Validator
+}
+
+var shared = sync.OnceValues(func() (rules, error) {
+	defs, o := definition.R4(), search.Options{Base: base}
+	v, err := validate.New(validate.Options{})
+	return rules{defs, search.NewExtractor(defs, o), search.NewParser(defs, o), v}, err
+})
+
 // house is a service on a real store, with what it is wired to.
 type house struct {
 	*interact.Service
 	t         testing.TB
-	store     *disk.Store
 	extractor *search.Extractor
 	audit     *ledger
 	heard     *ear
@@ -31,10 +44,11 @@ type house struct {
 
 func build(t testing.TB, change func(*interact.Config)) *house {
 	t.Helper()
-	defs := definition.R4()
-	o := search.Options{Base: base}
-	x := search.NewExtractor(defs, o)
-	db, err := disk.Open(t.TempDir(), disk.Options{Extract: x.ExtractBody, Log: zerolog.Nop()})
+	r, err := shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := disk.Open(t.TempDir(), disk.Options{Extract: r.extractor.ExtractBody, Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,13 +57,9 @@ func build(t testing.TB, change func(*interact.Config)) *house {
 			t.Errorf("close the store: %v", err)
 		}
 	})
-	rules, err := validate.New(validate.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := &house{t: t, store: db, extractor: x, audit: &ledger{}, heard: &ear{}}
+	h := &house{t: t, extractor: r.extractor, audit: &ledger{}, heard: &ear{}}
 	cfg := interact.Config{
-		Store: db, Defs: defs, Extractor: x, Parser: search.NewParser(defs, o), Validator: rules,
+		Store: db, Defs: r.defs, Extractor: r.extractor, Parser: r.parser, Validator: r.validator,
 		Auditor: h.audit, Followers: []interact.Follower{h.heard}, BaseURL: base,
 	}
 	if change != nil {

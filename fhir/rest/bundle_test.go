@@ -73,7 +73,7 @@ func TestTransactionResolvesReferences(t *testing.T) {
 		if got := strings.Join(status, " "); got != want {
 			t.Fatalf("round %d: %s, want %s", round, got, want)
 		}
-		patient := strings.Join(strings.Split(strings.TrimPrefix(out.Entry[2].Response.Location, w.base+"/"), "/")[:2], "/")
+		patient := strings.Join(strings.Split(strings.TrimPrefix(out.Entry[2].Response.Location, base+"/"), "/")[:2], "/")
 		stored := string(w.do("GET", out.Entry[0].Response.Location, "").must(200).body)
 		if strings.Contains(stored, "urn:uuid") || strings.Count(stored, patient) != 3 ||
 			!strings.Contains(stored, `"Encounter/v1"`) || !strings.Contains(stored, `"Practitioner/doc"`) {

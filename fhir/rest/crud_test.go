@@ -20,7 +20,7 @@ func TestLifeOfAResource(t *testing.T) {
 	if got := created.header.Get("ETag"); got != `W/"1"` {
 		t.Errorf("ETag %s", got)
 	}
-	if got, want := created.header.Get("Location"), w.base+k+"/_history/1"; got != want {
+	if got, want := created.header.Get("Location"), base+k+"/_history/1"; got != want {
 		t.Errorf("Location %s, want %s", got, want)
 	}
 	read := w.do("GET", k, "").must(200)

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/gin-gonic/gin"
@@ -22,10 +23,28 @@ import (
 	"hutong/fhir/validate"
 )
 
+// base is the public base of every world: the name under which a proxy would
+// show the test's server.
+const base = "https://exchange.example/fhir"
+
+// rules are what all worlds share: they are immutable and take time to compile.
+type rules struct {
+	defs      *definition.Set
+	extractor *search.Extractor
+	parser    *search.Parser
+	validator *validate.Validator
+}
+
+var shared = sync.OnceValues(func() (rules, error) {
+	defs, o := definition.R4(), search.Options{Base: base}
+	v, err := validate.New(validate.Options{})
+	return rules{defs, search.NewExtractor(defs, o), search.NewParser(defs, o), v}, err
+})
+
 // world is a repository behind a real HTTP server, on a real disk store.
 type world struct {
 	t       *testing.T
-	base    string
+	server  string // where base really is
 	service *interact.Service
 	store   *disk.Store
 	client  *http.Client
@@ -41,12 +60,12 @@ func start(t *testing.T, change func(*interact.Config, *rest.Config)) *world {
 	router := gin.New()
 	server := httptest.NewServer(router)
 	t.Cleanup(server.Close)
-	base := server.URL + "/fhir"
 
-	defs := definition.R4()
-	o := search.Options{Base: base}
-	x := search.NewExtractor(defs, o)
-	db, err := disk.Open(t.TempDir(), disk.Options{Extract: x.ExtractBody, Log: zerolog.Nop()})
+	r, err := shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := disk.Open(t.TempDir(), disk.Options{Extract: r.extractor.ExtractBody, Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,11 +74,7 @@ func start(t *testing.T, change func(*interact.Config, *rest.Config)) *world {
 			t.Errorf("close the store: %v", err)
 		}
 	})
-	rules, err := validate.New(validate.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ic := interact.Config{Store: db, Defs: defs, Extractor: x, Parser: search.NewParser(defs, o), Validator: rules, BaseURL: base}
+	ic := interact.Config{Store: db, Defs: r.defs, Extractor: r.extractor, Parser: r.parser, Validator: r.validator, BaseURL: base}
 	rc := rest.Config{Caller: open, Log: zerolog.Nop()}
 	if change != nil {
 		change(&ic, &rc)
@@ -75,7 +90,7 @@ func start(t *testing.T, change func(*interact.Config, *rest.Config)) *world {
 	}
 	binding.Mount(router.Group("/fhir"))
 	router.NoRoute(rest.NoRoute)
-	return &world{t: t, base: base, service: service, store: db, client: server.Client()}
+	return &world{t: t, server: server.URL + "/fhir", service: service, store: db, client: server.Client()}
 }
 
 // answer is a response, read to its end.
@@ -86,7 +101,7 @@ type answer struct {
 	body   []byte
 }
 
-// do sends a request; path is below the base. Headers come as pairs.
+// do sends a request; path is below the base, or begins with it. Headers come as pairs.
 func (w *world) do(method, path, body string, headers ...string) *answer {
 	w.t.Helper()
 	a, err := w.try(method, path, body, headers...)
@@ -97,10 +112,7 @@ func (w *world) do(method, path, body string, headers ...string) *answer {
 }
 
 func (w *world) try(method, path, body string, headers ...string) (*answer, error) {
-	url := path
-	if !strings.HasPrefix(path, "http") {
-		url = w.base + path
-	}
+	url := w.server + strings.TrimPrefix(path, base)
 	var r io.Reader
 	if body != "" {
 		r = strings.NewReader(body)
