@@ -58,7 +58,7 @@ func (x *Index) feedOnce(ctx context.Context, k fhir.Key, versionID uint64) erro
 		x.stats.unchanged.Add(1)
 		return nil
 	}
-	next, err := x.observe(ctx, k)
+	next, err := x.observe(ctx, k, versionID)
 	if err != nil {
 		return err
 	}
@@ -97,12 +97,14 @@ func meetingPoints(id string, rows ...*row) []uint64 {
 func ownKey(id string) block.Key { return block.Identifier("patient|" + id) }
 
 // observe reads the source Patient into a row that has no person yet.
-func (x *Index) observe(ctx context.Context, k fhir.Key) (*row, error) {
+// versionID stands in where a deletion is reported without its number.
+func (x *Index) observe(ctx context.Context, k fhir.Key, versionID uint64) (*row, error) {
 	res, err := x.read(ctx, k)
 	r := &row{ID: k.ID, rec: &normal.Record{}, head: rowHead{Version: res.VersionID, Custodian: res.Facts.Custodian, Updated: res.LastUpdated}}
 	switch {
 	case errors.Is(err, fhir.E(fhir.Gone)) || err == nil && res.Deleted():
 		r.head.Deleted = true
+		r.head.Version = max(r.head.Version, versionID)
 		return r, nil
 	case err != nil:
 		return nil, err

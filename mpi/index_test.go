@@ -328,7 +328,7 @@ func TestOrderDoesNotMatter(t *testing.T) {
 	}
 	order := []int{0, 1, 2, 3, 4, 5}
 	want := outcome(order)
-	for i := range 40 {
+	for i := range 20 {
 		order = slices.Clone(order)
 		for j := range order { // a fixed shuffle: the failing order can be told
 			k := (i*7 + j*j + 3) % len(order)

@@ -57,7 +57,7 @@ func regionRecords(t *testing.T, b *bench, o region.Options) (person map[string]
 func TestRegion(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	o := region.Options{People: 300, Seed: 11}
+	o := region.Options{People: 160, Seed: 11}
 	person, wrong := regionRecords(t, b, o)
 	var ids []string
 	for id := range person {

@@ -8,8 +8,13 @@ type Address struct {
 	Line                              string // street, number, village, community
 }
 
+// maxLine is how many characters of an address line count.
+const maxLine = 200
+
 // NewAddress builds the comparison form; text is used where lines are absent.
 func NewAddress(state, city, district, postal, line, text string) Address {
+	line, text = clip(line, maxLine), clip(text, maxLine)
+	state, city, district, postal = clip(state, maxLine), clip(city, maxLine), clip(district, maxLine), clip(postal, maxLine)
 	a := Address{place(state), place(city), place(district), Code(postal), Fold(line)}
 	if a.Line == "" {
 		a.Line = Fold(text)

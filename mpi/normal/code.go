@@ -35,9 +35,13 @@ func ParseSex(code string) Sex {
 // String is the FHIR administrative-gender code; "" for unknown.
 func (s Sex) String() string { return [...]string{"", "male", "female", "other"}[s] }
 
+// maxCode is how many characters of a number count.
+const maxCode = 200
+
 // Code gives the canonical form of a card or record number: NFKC, upper case,
 // without spaces and invisible characters.
 func Code(s string) string {
+	s = clip(s, maxCode)
 	if !ascii(s) {
 		s = norm.NFKC.String(s)
 	}
@@ -99,7 +103,7 @@ func ParseHealthRecordNo(s string) (n HealthRecordNo, ok bool) {
 // hyphens; "" if fewer than seven digits remain or all are alike.
 func Phone(s string) string {
 	var b strings.Builder
-	for _, r := range norm.NFKC.String(s) {
+	for _, r := range norm.NFKC.String(clip(s, maxCode)) {
 		if r >= '0' && r <= '9' {
 			b.WriteRune(r)
 		} else if r == 'x' || r == 'X' || r == '转' || r == ';' || r == '/' {

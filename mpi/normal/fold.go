@@ -93,5 +93,21 @@ func squeeze(s string) string {
 	return b.String()
 }
 
+// clip bounds a text to n characters, since comparisons cost more than its
+// length. Names and addresses that people have are shorter.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	count := 0
+	for i := range s {
+		if count == n {
+			return s[:i]
+		}
+		count++
+	}
+	return s
+}
+
 // runeLen counts characters, not bytes: rare characters are four bytes long.
 func runeLen(s string) int { return len([]rune(s)) }

@@ -28,10 +28,14 @@ func (n *Name) Han() bool {
 	return false
 }
 
+// maxName is how many characters of a name count.
+const maxName = 100
+
 // NewName builds a name from FHIR HumanName parts, of which any may be empty.
 // Dotted names (买买提·艾山) are never split.
 func NewName(text, family, given, use string) Name {
-	n := Name{Family: Fold(family), Given: Fold(given), Use: use}
+	text = clip(text, maxName)
+	n := Name{Family: Fold(clip(family, maxName)), Given: Fold(clip(given, maxName)), Use: use}
 	full := stripTitle(Fold(text))
 	switch {
 	case full == "" && han(n.Family+n.Given):

@@ -94,6 +94,10 @@ func Read(data []byte) (*Patient, error) {
 	return &p, nil
 }
 
+// maxValues bounds how many names, identifiers, phones and addresses each of a
+// record are compared: pairs cost their product. The first ones count.
+const maxValues = 50
+
 // Record brings the demographics into comparison form.
 func (p *Patient) Record(custodian string, now time.Time) *normal.Record {
 	r := &normal.Record{
@@ -102,23 +106,23 @@ func (p *Patient) Record(custodian string, now time.Time) *normal.Record {
 		Deceased: p.DeceasedBoolean || p.DeceasedDateTime != "",
 	}
 	r.Birth, _ = normal.ParseDate(p.BirthDate)
-	each(p.Name, func(n humanName) {
+	each(first(p.Name), func(n humanName) {
 		name := normal.NewName(n.Text, n.Family, strings.Join(n.Given, " "), n.Use)
 		if name.Text != "" {
 			r.Names = append(r.Names, name)
 		}
 	})
-	each(p.Identifier, func(i identifier) {
+	each(first(p.Identifier), func(i identifier) {
 		if id, ok := normal.NewIdentifier(i.raw(now), custodian, now); ok {
 			r.IDs = append(r.IDs, id)
 		}
 	})
-	each(p.Telecom, func(c contactPoint) {
+	each(first(p.Telecom), func(c contactPoint) {
 		if v := normal.Phone(c.Value); v != "" && c.System != "email" && c.System != "url" && c.Use != "old" {
 			r.Phones = append(r.Phones, v)
 		}
 	})
-	each(p.Address, func(a address) {
+	each(first(p.Address), func(a address) {
 		n := normal.NewAddress(a.State, a.City, a.District, a.PostalCode, strings.Join(a.Line, " "), a.Text)
 		if !n.IsZero() {
 			r.Addresses = append(r.Addresses, n)
@@ -143,6 +147,8 @@ func (i *identifier) raw(now time.Time) normal.RawIdentifier {
 	}
 	return raw
 }
+
+func first(raw []json.RawMessage) []json.RawMessage { return raw[:min(len(raw), maxValues)] }
 
 // each decodes elements one by one; one that has another shape is left out of
 // matching (the validator has judged it before).
