@@ -55,11 +55,14 @@ func (w *world) ByIdentifier(context.Context, string, string) (fhir.Key, error) 
 	return fhir.Key{}, fhir.E(fhir.NotFound)
 }
 
-var r4 = sync.OnceValue(definition.R4)
+var (
+	r4    = sync.OnceValue(definition.R4)
+	quiet = sync.OnceFunc(func() { gin.SetMode(gin.TestMode) }) // a global of gin's
+)
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	gin.SetMode(gin.TestMode)
+	quiet()
 	w := &world{t: t, now: region.DefaultNow(), who: zhou()}
 	x := search.NewExtractor(r4(), search.Options{})
 	parser := search.NewParser(r4(), search.Options{})

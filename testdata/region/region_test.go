@@ -33,12 +33,12 @@ func parse(t *testing.T, p Post) bundle {
 	return b
 }
 
-var options = Options{People: 300, Seed: 7}
+var options = Options{People: 150, Seed: 7}
 
 func TestSameSeedSameBytes(t *testing.T) {
 	t.Parallel()
 	a, b := all(options), all(options)
-	other := all(Options{People: 300, Seed: 8})
+	other := all(Options{People: 150, Seed: 8})
 	if !bytes.Equal(a, b) {
 		t.Error("two runs of one seed differ")
 	}
@@ -155,7 +155,7 @@ func TestTruthAgreesWithBundles(t *testing.T) {
 func TestCitizenIDs(t *testing.T) {
 	t.Parallel()
 	g := newGenerator(Options{Seed: 3})
-	g.o.People = 20_000
+	g.o.People = 10_000
 	seen := map[string]int{}
 	for p := range g.people() {
 		id := p.citizen
@@ -242,7 +242,7 @@ func TestPairs(t *testing.T) {
 func TestDifferencesOccur(t *testing.T) {
 	t.Parallel()
 	seen := map[string]int{}
-	for r := range Truth(Options{People: 5000, Seed: 1}) {
+	for r := range Truth(Options{People: 3000, Seed: 1}) {
 		for _, d := range r.Differences {
 			seen[d]++
 		}
@@ -316,7 +316,7 @@ func TestMemoryIsConstant(t *testing.T) {
 		var high uint64
 		i := 0
 		for range Generate(Options{People: people, Seed: 2}) {
-			if i++; i%500 == 0 {
+			if i++; i%100 == 0 {
 				runtime.GC()
 				runtime.ReadMemStats(&m)
 				high = max(high, m.HeapAlloc)
@@ -324,7 +324,7 @@ func TestMemoryIsConstant(t *testing.T) {
 		}
 		return high
 	}
-	small, large := heap(600), heap(5000)
+	small, large := heap(200), heap(1200)
 	if large > small+4<<20 {
 		t.Errorf("heap grows with the region: %d, then %d bytes", small, large)
 	}

@@ -19,7 +19,7 @@ func TestResourcesAreValid(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := 0
-	for p := range region.Generate(region.Options{People: 250, Seed: 11}) {
+	for p := range region.Generate(region.Options{People: 120, Seed: 11}) {
 		d, err := codec.Parse(p.Bundle, codec.DefaultLimits())
 		if err != nil {
 			t.Fatal(err)
