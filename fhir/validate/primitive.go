@@ -125,7 +125,12 @@ func isCode(b []byte) bool {
 }
 
 func isURI(b []byte) bool {
-	return bytes.IndexFunc(b, func(c rune) bool { return c <= ' ' || c == 0x7f }) < 0
+	for _, c := range b {
+		if c <= ' ' || c == 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // isID is fhir.ValidID without a copy.
