@@ -30,7 +30,7 @@ const custodian = "org-exchange"
 
 // world is a repository behind the policy: real store, real search, real HTTP.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	url    string
 	fhir   *interact.Service
 	policy *consent.Policy
@@ -67,7 +67,7 @@ func (w *world) Event(_ context.Context, e audit.Event) error {
 
 var setOnce = sync.OnceValue(definition.R4)
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	gin.SetMode(gin.TestMode)
 	defs, options := setOnce(), search.Options{}
@@ -99,7 +99,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
