@@ -35,6 +35,12 @@ func (s *Service) plan(ctx context.Context, snap store.Snapshot, c Caller, op Op
 	}
 	if o.compartment.Type == "Patient" {
 		about = appendNew(about, o.compartment)
+	} else if !o.compartment.IsZero() {
+		of, err := s.behind(ctx, snap, []fhir.Key{o.compartment})
+		if err != nil {
+			return planned{}, err
+		}
+		found = appendNew(found, of...)
 	}
 	var p planned
 	p.restriction, err = s.restrict(ctx, c, op, appendNew(slices.Clone(about), found...))
@@ -72,15 +78,19 @@ func carry(q *search.Query, r search.Restriction) {
 }
 
 // named finds the patients that a query is about: keys are named by reference
-// or _id; found satisfy criteria on Patient (up to Limits.Patients of them are
-// looked up; they decide only what the caller is asked, they are not shown).
+// or _id; found satisfy criteria on Patient, or are the patients of another
+// resource that is named (encounter=v). Up to Limits.Patients are looked up;
+// they decide only what the caller is asked, they are not shown.
 func (s *Service) named(ctx context.Context, snap store.Snapshot, q *search.Query) (keys, found []fhir.Key, err error) {
 	byOther := false
+	var others []fhir.Key
 	for i := range q.Filter {
 		p := &q.Filter[i]
 		for v := range p.Values {
 			if k, ok := patientOf(q.Type, p, &p.Values[v]); ok {
 				keys = appendNew(keys, k)
+			} else {
+				others = appendNew(others, resourcesOf(q.Type, p, &p.Values[v])...)
 			}
 		}
 		byOther = byOther || p.Param == nil || p.Param.Code != "_id"
@@ -92,8 +102,10 @@ func (s *Service) named(ctx context.Context, snap store.Snapshot, q *search.Quer
 			keys, found = appendNew(keys, k...), appendNew(found, f...)
 		}
 	}
-	if q.Type != "Patient" || !byOther || len(q.Filter) == 0 {
-		return keys, found, nil
+	of, err := s.behind(ctx, snap, others)
+	found = appendNew(found, of...)
+	if err != nil || q.Type != "Patient" || !byOther || len(q.Filter) == 0 {
+		return keys, found, err
 	}
 	looked, err := s.lookUp(ctx, snap, q, search.Unrestricted())
 	return keys, appendNew(found, looked...), err
@@ -106,21 +118,51 @@ func inner(p *search.Predicate) []*search.Query {
 	return p.Chain
 }
 
-// patientOf gives the patient that a value names: Patient?_id=1, subject=
-// Patient/1, patient=1.
-func patientOf(t fhir.Type, p *search.Predicate, v *search.Value) (fhir.Key, bool) {
-	k := fhir.Key{Type: "Patient", ID: v.Code}
+// behind gives the patients of resources, of the first Limits.Patients of them.
+func (s *Service) behind(ctx context.Context, snap store.Snapshot, keys []fhir.Key) ([]fhir.Key, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	found, err := snap.GetMany(ctx, keys[:min(len(keys), s.cfg.Limits.Patients)])
+	var patients []fhir.Key
+	for i := range found {
+		patients = appendNew(patients, found[i].Facts.Patients...)
+	}
+	return patients, err
+}
+
+// maxBareTargets is up to how many target types a bare id is looked up in.
+const maxBareTargets = 4
+
+// resourcesOf gives what a value may name: _id=1, subject=Patient/1,
+// encounter=1. A bare id names a Patient wherever the parameter permits one.
+func resourcesOf(t fhir.Type, p *search.Predicate, v *search.Value) []fhir.Key {
 	switch {
 	case p.Param == nil || p.Modifier != search.NoModifier || !fhir.ValidID(v.Code):
-		return k, false
-	case p.Param.Code == "_id":
-		return k, t == "Patient"
+		return nil
+	case p.Param.Code == "_id" && t != "":
+		return []fhir.Key{{Type: t, ID: v.Code}}
 	case p.Param.Type != definition.Reference:
-		return k, false
-	case v.RefType == "":
-		return k, len(p.Param.Targets) == 0 || slices.Contains(p.Param.Targets, "Patient")
+		return nil
+	case v.RefType != "":
+		return []fhir.Key{{Type: v.RefType, ID: v.Code}}
+	case len(p.Param.Targets) == 0 || slices.Contains(p.Param.Targets, "Patient"):
+		return []fhir.Key{{Type: "Patient", ID: v.Code}}
 	}
-	return k, v.RefType == "Patient"
+	var keys []fhir.Key
+	for _, target := range p.Param.Targets[:min(len(p.Param.Targets), maxBareTargets)] {
+		keys = append(keys, fhir.Key{Type: target, ID: v.Code})
+	}
+	return keys
+}
+
+// patientOf gives the patient that a value names.
+func patientOf(t fhir.Type, p *search.Predicate, v *search.Value) (fhir.Key, bool) {
+	keys := resourcesOf(t, p, v)
+	if len(keys) == 0 || keys[0].Type != "Patient" {
+		return fhir.Key{}, false
+	}
+	return keys[0], true
 }
 
 // lookUp runs q for its first keys, one more than Limits.Patients at most.
