@@ -21,7 +21,7 @@ test: chromium lint
 ## lint: formatting and vet
 lint:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt-ed:"; echo "$$out"; exit 1; fi
-	$(GO) vet $(PACKAGES)
+	$(GO) vet -race $(PACKAGES) # with -race it shares the builds of the tests
 
 ## chromium: a real browser and CJK fonts for the page tests (Debian; elsewhere set CHROMIUM to yours)
 chromium:
