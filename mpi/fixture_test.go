@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -60,6 +61,7 @@ type bench struct {
 	h     *hospital
 	space store.Space
 	x     *mpi.Index
+	tick  atomic.Int64 // the clock moves on, over restarts too
 }
 
 var today = time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC)
@@ -88,7 +90,7 @@ func newBench(t testing.TB) *bench {
 // open starts an Index on what the space holds, as a restart does.
 func (b *bench) open() {
 	b.t.Helper()
-	x, err := mpi.Open(b.t.Context(), mpi.Config{Space: b.space, Read: b.h.read, Now: func() time.Time { return today }})
+	x, err := mpi.Open(b.t.Context(), mpi.Config{Space: b.space, Read: b.h.read, Now: func() time.Time { return today.Add(time.Duration(b.tick.Add(1)) * time.Millisecond) }})
 	if err != nil {
 		b.t.Fatal(err)
 	}

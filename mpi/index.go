@@ -100,6 +100,8 @@ type Candidate struct {
 	Best        fhir.Key   // the member that agrees best
 	Members     []fhir.Key // all members, sorted
 	Explanation Explanation
+
+	card bool // shares a number with the query, whatever the probability
 }
 
 // Explanation tells why two records are, or are not, held for one person.

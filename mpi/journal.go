@@ -79,7 +79,7 @@ func (c *change) journal() {
 	if e.Patients == nil {
 		e.Patients = c.touched()
 	}
-	c.set(journalPrefix+e.ID, e)
+	c.write(expect(put(journalPrefix+e.ID, e), nil))
 	for _, p := range append(e.persons(), c.about...) {
 		c.set(pair(journalOfPrefix, p, e.ID), true)
 	}

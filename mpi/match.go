@@ -8,6 +8,7 @@ import (
 	"hutong/fhir"
 	"hutong/mpi/block"
 	"hutong/mpi/link"
+	"hutong/mpi/normal"
 	"hutong/mpi/score"
 	"hutong/mpi/source"
 	"hutong/profiles"
@@ -35,7 +36,56 @@ func (x *Index) Match(ctx context.Context, patientJSON []byte, o MatchOptions) (
 	if err != nil {
 		return nil, err
 	}
+	if found, err = x.byCard(ctx, query.rec, found); err != nil {
+		return nil, err
+	}
 	return narrow(found, o), nil
+}
+
+// byCard makes the holder of the query's cards a certain match, unless what
+// else the query says contradicts. A query that gives nothing but cards finds
+// their one holder or nobody, never two (ID-08).
+func (x *Index) byCard(ctx context.Context, q *Record, found []Candidate) ([]Candidate, error) {
+	var holders []string
+	for i := range q.IDs {
+		if id := &q.IDs[i]; id.Valid && (id.Kind.Strong() || id.Kind == normal.EmergencyTemp) {
+			current, ended, err := x.holders(ctx, id.Token())
+			if err != nil {
+				return nil, err
+			}
+			if len(current) == 0 {
+				current = ended
+			}
+			for _, p := range current {
+				holders = addOnce(holders, p)
+			}
+		}
+	}
+	if len(holders) == 1 {
+		for i := range found {
+			if c := &found[i]; c.Person.ID == holders[0] && !contradicts(&c.Explanation) {
+				c.Explanation.Grade = score.Certain
+				c.Explanation.Rules = Phrases([]link.Reason{link.CardHolder})
+			}
+		}
+	}
+	if len(q.Names) > 0 || !q.Birth.IsZero() || len(q.Phones) > 0 || len(q.Addresses) > 0 {
+		return found, nil
+	}
+	return slices.DeleteFunc(found, func(c Candidate) bool { return len(holders) != 1 || c.Person.ID != holders[0] }), nil
+}
+
+// contradicts reports that name, birth date or sex speak against the match.
+func contradicts(e *Explanation) bool {
+	for _, f := range e.Fields {
+		switch f.Field {
+		case score.Family.String(), score.Given.String(), score.Birth.String(), score.Sex.String():
+			if f.Level == "different" {
+				return true
+			}
+		}
+	}
+	return e.Verdict == link.Never.String()
 }
 
 func (x *Index) search(ctx context.Context, query *row, keys []block.Key, exclude fhir.Key) ([]Candidate, error) {
@@ -61,11 +111,12 @@ func (x *Index) search(ctx context.Context, query *row, keys []block.Key, exclud
 			c.Best, c.Explanation = r.key(), x.explain(query.rec, r.rec, v)
 		}
 		c.Explanation.B = c.Best.String()
+		c.card = c.card || v.Kind != link.Never && v.Score.Vector[score.Cards] == score.CardsOne || sharesTemp(query.rec, r.rec)
 	}
 	var out []Candidate
 	for _, id := range sortedKeys(best) {
 		c := best[id]
-		if c.Explanation.Grade == score.CertainlyNot {
+		if c.Explanation.Grade == score.CertainlyNot && !c.card {
 			continue
 		}
 		if c.Members, err = x.Members(ctx, c.Person); err != nil {
@@ -74,6 +125,18 @@ func (x *Index) search(ctx context.Context, query *row, keys []block.Key, exclud
 		out = append(out, *c)
 	}
 	return out, nil
+}
+
+// sharesTemp reports an emergency patient's own temporary number.
+func sharesTemp(a, b *Record) bool {
+	for i := range a.IDs {
+		for j := range b.IDs {
+			if a.IDs[i].Kind == normal.EmergencyTemp && a.IDs[i].Token() == b.IDs[j].Token() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func outranks(v link.Verdict, e Explanation) bool {

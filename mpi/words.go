@@ -21,6 +21,7 @@ var ruleWords = map[link.Reason]score.Text{
 	link.Constrained:      {ZH: "合并会把不能合并的记录连在一起", EN: "Joining them would join records that must stay apart"},
 	link.HumanLink:        {ZH: "人工确认为同一人", EN: "A steward confirmed one person"},
 	link.HumanReject:      {ZH: "人工确认不是同一人", EN: "A steward confirmed two people"},
+	link.CardHolder:       {ZH: "该卡号的唯一持有人", EN: "The one holder of this card"},
 	link.HealthRecordOnly: {ZH: "仅健康档案编号相同，不能作为合并依据", EN: "Only the health record number is equal, which proves nothing"},
 }
 

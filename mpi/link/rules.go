@@ -47,6 +47,7 @@ const (
 	Constrained      Reason = "constrained" // linking would join people who must stay apart
 	HumanLink        Reason = "human-link"
 	HumanReject      Reason = "human-reject"
+	CardHolder       Reason = "card-holder"        // $match: the one holder of the card asked for
 	HealthRecordOnly Reason = "health-record-only" // ID-06
 )
 
@@ -75,8 +76,8 @@ func (r *Rules) Decide(a, b *normal.Record, now time.Time) Verdict {
 }
 
 // regrade keeps the grade in step with the rules: what a rule links is
-// certain, what a rule parts is certainly not, and what a human must see is
-// never certain.
+// certain, what a rule parts is certainly not, what a human must see is never
+// certain, and what a rule passes over (twins) is at most possible.
 func (v *Verdict) regrade(m *score.Model) {
 	switch {
 	case v.Kind == Link:
@@ -85,6 +86,8 @@ func (v *Verdict) regrade(m *score.Model) {
 		v.Score.Grade = score.CertainlyNot
 	case v.Kind == Review && v.Score.Grade == score.Certain:
 		v.Score.Grade = score.Probable
+	case v.Kind == None && v.Score.Grade != score.CertainlyNot:
+		v.Score.Grade = score.Possible
 	case v.Kind == Review && v.Score.Grade == score.CertainlyNot:
 		v.Score.Grade = score.Possible
 	}
