@@ -68,6 +68,7 @@ func newServer(t *testing.T, patients map[string]string) *server {
 	h.Mount(r.Group("/api/identity"))
 	r.POST("/fhir/Patient/$match", h.Match)
 	r.GET("/fhir/Patient/:id/$person", h.Person)
+	r.GET("/fhir/Patient/$ihe-pix", h.CrossReference)
 	s.h = r
 	return s
 }
@@ -229,14 +230,33 @@ func TestPerson(t *testing.T) {
 	s.call("GET", "/fhir/Patient/nobody/$person", "", 404)
 }
 
+func TestCrossReference(t *testing.T) {
+	t.Parallel()
+	p := people()
+	p["b"] = fmt.Sprintf(zhuge, "b", `,"identifier":[{"system":"urn:oid:2.16.156.10011.1.3","value":"500112198005010028"},{"system":"https://hutong.example/sid/social-card","value":"A12345678"}]`)
+	s := newServer(t, p)
+	const path = "/fhir/Patient/$ihe-pix?sourceIdentifier="
+	out := s.call("GET", path+"urn:oid:2.16.156.10011.1.3|500112800501002", "", 200)
+	s.want(out, "targetIdentifier", "parameter", 0, "name")
+	out = s.call("GET", path+"urn:oid:2.16.156.10011.1.3|500112198005010028", "", 200)
+	s.want(out, "A12345678", "parameter", 0, "valueIdentifier", "value")
+	s.want(out, "targetId", "parameter", 1, "name")
+	s.want(out, "targetId", "parameter", 2, "name")
+	out = s.call("GET", path+"urn:oid:2.16.156.10011.1.3|500112198005010028&targetSystem=urn:none", "", 200)
+	s.want(out, "targetId", "parameter", 0, "name")
+	s.call("GET", path+"https://hutong.example/sid/social-card|ZZZ", "", 404)
+	s.call("GET", path+"500112198005010028", "", 400)
+}
+
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, people())
 	for action, calls := range map[string][][2]string{
-		rest.ActionMatch:  {{"POST", "/fhir/Patient/$match"}},
-		rest.ActionPerson: {{"GET", "/fhir/Patient/a/$person"}, {"GET", "/api/identity/persons/a"}},
-		rest.ActionQueue:  {{"GET", "/api/identity/queue"}, {"GET", "/api/identity/queue/t-1"}, {"GET", "/api/identity/explain?a=Patient/a&b=Patient/b"}, {"GET", "/api/identity/stats"}},
-		rest.ActionDecide: {{"POST", "/api/identity/queue/t-1"}, {"POST", "/api/identity/persons/a/split"}, {"POST", "/api/identity/journal/1/undo"}},
+		rest.ActionMatch:          {{"POST", "/fhir/Patient/$match"}},
+		rest.ActionCrossReference: {{"GET", "/fhir/Patient/$ihe-pix"}},
+		rest.ActionPerson:         {{"GET", "/fhir/Patient/a/$person"}, {"GET", "/api/identity/persons/a"}},
+		rest.ActionQueue:          {{"GET", "/api/identity/queue"}, {"GET", "/api/identity/queue/t-1"}, {"GET", "/api/identity/explain?a=Patient/a&b=Patient/b"}, {"GET", "/api/identity/stats"}},
+		rest.ActionDecide:         {{"POST", "/api/identity/queue/t-1"}, {"POST", "/api/identity/persons/a/split"}, {"POST", "/api/identity/journal/1/undo"}},
 	} {
 		s.deny = action
 		for _, c := range calls {
