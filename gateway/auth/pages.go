@@ -43,7 +43,7 @@ func newPages() (*pages, error) {
 	}
 	return &pages{
 		html: html, css: css,
-		match: language.NewMatcher([]language.Tag{language.SimplifiedChinese, language.English}),
+		match: language.NewMatcher([]language.Tag{language.Make("zh-CN"), language.English}),
 		words: []words{chinese(), english()},
 	}, nil
 }

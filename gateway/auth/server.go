@@ -191,6 +191,22 @@ func (s *Server) Mount(r gin.IRouter) {
 	r.GET("/.well-known/openid-configuration", s.discovery)
 }
 
-// Sweep deletes what has expired: codes, tokens, sessions, replay records. Run
-// it now and then; nothing depends on it but disk space.
+// Sweep deletes what has expired: codes, tokens, sessions, replay records.
+// Nothing depends on it but disk space.
 func (s *Server) Sweep(ctx context.Context) error { return s.space.sweep(ctx) }
+
+// Run sweeps every hour until ctx ends. The caller owns the goroutine.
+func (s *Server) Run(ctx context.Context) {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+				s.cfg.Log.Warn().Err(err).Msg("expired sign-in records not swept")
+			}
+		}
+	}
+}

@@ -171,3 +171,31 @@ type discard struct{}
 func (discard) Header() http.Header         { return http.Header{} }
 func (discard) Write(b []byte) (int, error) { return len(b), nil }
 func (discard) WriteHeader(int)             {}
+
+// TestSweepFreesWhatExpired: of a login's records only those that last remain.
+func TestSweepFreesWhatExpired(t *testing.T) {
+	t.Parallel()
+	st, err := disk.Open(t.TempDir(), disk.Options{})
+	must(t, err)
+	defer func() { must(t, st.Close()) }()
+	now := time.Now()
+	s, err := auth.New(t.Context(), auth.Config{Space: st.Space("auth"), Issuer: "https://exchange.example", Now: func() time.Time { return now }})
+	must(t, err)
+	must(t, s.AddUser(t.Context(), auth.User{Login: "a", Roles: []principal.Role{principal.Admin}}, ""))
+	count := func() int {
+		rows, err := st.Space("auth").Scan(t.Context(), nil, nil, 0)
+		must(t, err)
+		return len(rows)
+	}
+	before := count()
+	must(t, s.EndTokens(t.Context(), "a"))
+	must(t, s.Sweep(t.Context()))
+	if count() != before+1 {
+		t.Errorf("the sweep took what is needed: %d rows, had %d", count(), before+1)
+	}
+	now = now.Add(48 * time.Hour)
+	must(t, s.Sweep(t.Context()))
+	if count() != before {
+		t.Errorf("%d rows, want %d", count(), before)
+	}
+}

@@ -75,6 +75,9 @@ func (p *Policy) Break(ctx context.Context, who *principal.Principal, patient fh
 	if err := mayBreak(who); err != nil {
 		return Glass{}, err
 	}
+	if p.cfg.Writer == nil || p.cfg.Auditor == nil {
+		return Glass{}, fhir.Errorf(fhir.NotSupported, "without an audit trail no glass is broken")
+	}
 	if code == "" {
 		code = "other"
 	}
