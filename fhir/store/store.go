@@ -55,7 +55,10 @@ type Tx struct {
 	Now time.Time
 }
 
-// Op writes or deletes one resource. A Tx names a key at most once.
+// Op writes or deletes one resource. A Tx names a key at most once. Deleting
+// what is absent or deleted already makes no version: the result then carries
+// the version that is current, or the key alone. A deletion keeps the facts of
+// what it deletes.
 type Op struct {
 	Key    fhir.Key
 	Method fhir.Method
@@ -114,7 +117,7 @@ func (e *OpError) Unwrap() error { return e.Err }
 
 // Result is what a commit made.
 type Result struct {
-	T        fhir.T
+	T        fhir.T         // of the newest commit, if this one made no version
 	Versions []fhir.Version // one an op, in order
 }
 
