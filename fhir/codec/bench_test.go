@@ -9,7 +9,7 @@ import (
 	"github.com/google/fhir/go/jsonformat"
 
 	"hutong/fhir/codec"
-	"hutong/fhir/internal/sharedata"
+	"hutong/testdata/sharedata"
 )
 
 // samples are a small resource, a larger one and a whole bundle.

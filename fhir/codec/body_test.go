@@ -12,7 +12,7 @@ import (
 
 	"hutong/fhir"
 	"hutong/fhir/codec"
-	"hutong/fhir/internal/sharedata"
+	"hutong/testdata/sharedata"
 )
 
 // links rewrites one fullUrl, as a transaction does.

@@ -13,7 +13,7 @@ import (
 
 	"hutong/fhir"
 	"hutong/fhir/codec"
-	"hutong/fhir/internal/sharedata"
+	"hutong/testdata/sharedata"
 )
 
 func parse(t testing.TB, src string) *codec.Doc {

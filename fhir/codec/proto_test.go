@@ -16,7 +16,7 @@ import (
 
 	"hutong/fhir"
 	"hutong/fhir/codec"
-	"hutong/fhir/internal/sharedata"
+	"hutong/testdata/sharedata"
 )
 
 // different lists the resources whose message rightly differs, with the

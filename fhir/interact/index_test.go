@@ -11,9 +11,9 @@ import (
 
 	"hutong/fhir"
 	"hutong/fhir/interact"
-	"hutong/fhir/internal/sharedata"
 	"hutong/fhir/search"
 	"hutong/fhir/store"
+	"hutong/testdata/sharedata"
 )
 
 // taps is a store that remembers what is committed.

@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"hutong/fhir/internal/sharedata"
+	"hutong/testdata/sharedata"
 )
 
 // shortBundles is how many of the Synthea bundles a -short run posts.

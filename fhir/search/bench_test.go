@@ -7,8 +7,8 @@ import (
 
 	"hutong/fhir/codec"
 	"hutong/fhir/definition"
-	"hutong/fhir/internal/sharedata"
 	"hutong/fhir/search"
+	"hutong/testdata/sharedata"
 )
 
 func BenchmarkExtract(b *testing.B) {

@@ -13,9 +13,9 @@ import (
 	"hutong/fhir"
 	"hutong/fhir/codec"
 	"hutong/fhir/definition"
-	"hutong/fhir/internal/sharedata"
 	"hutong/fhir/search"
 	"hutong/fhir/search/path"
+	"hutong/testdata/sharedata"
 )
 
 // show writes the entries of one parameter in a short form.

@@ -15,8 +15,8 @@ import (
 	"hutong/fhir"
 	"hutong/fhir/codec"
 	"hutong/fhir/definition"
-	"hutong/fhir/internal/sharedata"
 	"hutong/fhir/search"
+	"hutong/testdata/sharedata"
 )
 
 var prefixes = []search.Prefix{search.Eq, search.Ne, search.Gt, search.Lt, search.Ge, search.Le, search.Sa, search.Eb, search.Ap}

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"hutong/fhir"
-	"hutong/fhir/internal/sharedata"
 	"hutong/profiles"
+	"hutong/testdata/sharedata"
 )
 
 func date(s string) time.Time {

@@ -3,8 +3,8 @@ package validate_test
 import (
 	"testing"
 
-	"hutong/fhir/internal/sharedata"
 	"hutong/fhir/validate"
+	"hutong/testdata/sharedata"
 )
 
 // BenchmarkValidate checks parsed resources; the parse and its rivals are

@@ -16,7 +16,7 @@ import (
 
 	"hutong/fhir/codec"
 	"hutong/fhir/internal/schema"
-	"hutong/fhir/internal/sharedata"
+	"hutong/testdata/sharedata"
 )
 
 // published reads the invariants of the specification: key -> expression.

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"hutong/fhir"
-	"hutong/fhir/internal/sharedata"
 	"hutong/fhir/validate"
+	"hutong/testdata/sharedata"
 )
 
 const labProfile = `{"resourceType":"StructureDefinition","url":"http://x.example/lab","name":"Lab","type":"Observation","baseDefinition":"http://hl7.org/fhir/StructureDefinition/Observation","differential":{"element":[

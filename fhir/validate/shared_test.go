@@ -10,8 +10,8 @@ import (
 
 	"hutong/fhir"
 	"hutong/fhir/codec"
-	"hutong/fhir/internal/sharedata"
 	"hutong/fhir/validate"
+	"hutong/testdata/sharedata"
 )
 
 func newValidator(t testing.TB, o validate.Options) *validate.Validator {

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"hutong/fhir/internal/schema"
-	"hutong/fhir/internal/sharedata"
+	"hutong/testdata/sharedata"
 )
 
 // elementDefinition is what the test reads of a published element.

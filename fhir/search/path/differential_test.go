@@ -16,9 +16,9 @@ import (
 	"hutong/fhir"
 	"hutong/fhir/codec"
 	"hutong/fhir/definition"
-	"hutong/fhir/internal/sharedata"
 	"hutong/fhir/search/literal"
 	"hutong/fhir/search/path"
+	"hutong/testdata/sharedata"
 )
 
 // TestAgainstLibrary holds the compiled expressions against gofhir/fhirpath,

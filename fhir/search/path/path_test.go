@@ -11,8 +11,8 @@ import (
 	"hutong/fhir"
 	"hutong/fhir/codec"
 	"hutong/fhir/definition"
-	"hutong/fhir/internal/sharedata"
 	"hutong/fhir/search/path"
+	"hutong/testdata/sharedata"
 )
 
 // TestEveryExpressionCompiles holds for all search parameters and all their

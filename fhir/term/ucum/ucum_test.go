@@ -10,7 +10,7 @@ import (
 	"testing"
 	"testing/quick"
 
-	"hutong/fhir/internal/sharedata"
+	"hutong/testdata/sharedata"
 )
 
 func TestConvert(t *testing.T) {
