@@ -6,24 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-)
 
-// sharedData finds ../shared/data beside the repository.
-func sharedData(t *testing.T) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; filepath.Dir(dir) != dir; dir = filepath.Dir(dir) {
-		data := filepath.Join(dir, "shared", "data")
-		if s, err := os.Stat(filepath.Join(data, "examples")); err == nil && s.IsDir() {
-			return data
-		}
-	}
-	t.Skip("no shared/data beside the repository: nothing that others wrote to test against")
-	return ""
-}
+	"hutong/testdata/sharedata"
+)
 
 // strangersData bounds how many bundles are read: each is half a megabyte.
 const strangersData = 40
@@ -33,7 +18,7 @@ const strangersData = 40
 func TestForeignPatients(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	data := sharedData(t)
+	data := sharedata.Dir(t)
 	var fed []string
 	feed := func(body map[string]any) {
 		if body["resourceType"] == "Patient" {

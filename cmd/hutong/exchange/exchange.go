@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -60,7 +61,7 @@ type Exchange struct {
 
 	handler http.Handler
 	stop    context.CancelFunc // of the background work
-	idle    chan struct{}      // closed when the background work has ended
+	idle    sync.WaitGroup     // the background work
 }
 
 // Open opens the data directory and wires the rooms. The caller closes
@@ -213,11 +214,12 @@ func (e *Exchange) openEvents(ctx context.Context) (err error) {
 		return err
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	e.stop, e.idle = stop, make(chan struct{})
-	go func() {
-		defer close(e.idle)
-		e.consult.Run(background, time.Minute, e.log)
-	}()
+	e.stop = stop
+	e.idle.Go(func() { e.consult.Run(background, time.Minute, e.log) })
+	e.idle.Go(func() { e.Auth.Run(background) })
+	if e.trail != nil {
+		e.idle.Go(func() { e.anchor(background, 10*time.Minute) })
+	}
 	// The index heard of each commit as a follower; what it missed then (its
 	// deadline, a crash) reaches it here.
 	return e.bus.Subscribe(background, "mpi", event.Subject+"Patient", func(ctx context.Context, ev event.Event) error {
@@ -225,12 +227,29 @@ func (e *Exchange) openEvents(ctx context.Context) (err error) {
 	})
 }
 
+// anchor tells the log the head of the audit chain now and then: who rewrote
+// the whole database could rebuild the chain, but not what the logs have
+// carried away.
+func (e *Exchange) anchor(ctx context.Context, every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		head := e.trail.Head()
+		e.log.Info().Uint64("seq", head.Seq).Str("hash", head.Hash).Msg("audit: head of the chain")
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
 // Close stops what runs and closes what is open, newest first.
 func (e *Exchange) Close(ctx context.Context) error {
 	var errs []error
 	if e.stop != nil {
 		e.stop()
-		<-e.idle
+		e.idle.Wait()
 	}
 	if e.bus != nil {
 		errs = append(errs, e.bus.Close(ctx))

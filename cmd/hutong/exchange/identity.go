@@ -15,11 +15,12 @@ import (
 // identityRights says which roles may take which action of the index's
 // interface. A resident's person is held against their own beside it.
 var identityRights = map[string][]principal.Role{
-	"identity.match":  {principal.HIS, principal.Clinician, principal.Emergency, principal.Coordinator, principal.Steward},
-	"identity.person": {principal.Clinician, principal.Emergency, principal.Steward, principal.Resident},
-	"identity.queue":  {principal.Steward},
-	"identity.decide": {principal.Steward},
-	"identity.full":   {principal.Steward, principal.Resident},
+	"identity.match":    {principal.HIS, principal.Clinician, principal.Emergency, principal.Coordinator, principal.Steward},
+	"identity.crossref": {principal.HIS, principal.Clinician, principal.Emergency, principal.Steward},
+	"identity.person":   {principal.Clinician, principal.Emergency, principal.Steward, principal.Resident},
+	"identity.queue":    {principal.Steward},
+	"identity.decide":   {principal.Steward},
+	"identity.full":     {principal.Steward, principal.Resident},
 }
 
 // authorizeIdentity answers the index's question whether the caller may take
@@ -54,6 +55,7 @@ func (e *Exchange) identityDisclosed(c *gin.Context, action string, patients []f
 func identityOperations(h *mpirest.Handlers) []rest.Operation {
 	return []rest.Operation{
 		{Type: "Patient", Name: "$match", Handler: h.Match, Definition: "http://hl7.org/fhir/OperationDefinition/Patient-match"},
+		{Type: "Patient", Name: "$ihe-pix", Reads: true, Handler: h.CrossReference, Definition: "https://profiles.ihe.net/ITI/PIXm/OperationDefinition/IHE.PIXm.pix"},
 		{Type: "Patient", Name: "$person", Level: rest.InstanceLevel, Reads: true, Handler: h.Person},
 	}
 }
