@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"html"
 	"net/http"
 	"slices"
 	"time"
@@ -25,7 +26,9 @@ func (s *stub) withConsole() *stub {
 	s.hooks()
 	s.consultations()
 	s.api.POST("/api/breakglass", s.breakGlass)
-	s.api.GET("/api/audit/verify", func(c *gin.Context) { c.JSON(http.StatusOK, obj{"whole": true, "events": 31}) })
+	s.api.GET("/api/audit/verify", func(c *gin.Context) {
+		c.JSON(http.StatusOK, obj{"whole": true, "chains": []obj{{"chain": "audit", "records": 31, "whole": true}}, "faults": []obj{}})
+	})
 	return s
 }
 
@@ -134,36 +137,44 @@ func (s *stub) consultations() {
 		{"request", "requested", "已申请", "Requested", []string{"accept", "return", "reject"}},
 		{"accept", "accepted", "已受理", "Accepted", []string{"schedule"}},
 		{"schedule", "scheduled", "已排期", "Scheduled", []string{"check-in"}},
+		{"check-in", "in-progress", "会诊中", "In progress", []string{"opinion"}},
+		{"opinion", "opinion-drafted", "意见已出", "Opinion drafted", []string{"sign"}},
+		{"sign", "signed", "意见已签", "Signed", []string{}},
 	}
-	var current obj
+	s.api.GET("/api/consultations/:id/proof", func(c *gin.Context) { c.JSON(http.StatusOK, obj{"valid": true}) })
 	view := func(i int) obj {
-		current["state"], current["stateText"], current["moves"] = steps[i].to, []string{steps[i].zh, steps[i].en}, steps[i].next
-		current["modified"] = time.Date(2026, 11, 22, 9, i, 0, 0, time.UTC).Format(time.RFC3339)
-		return current
+		s.current["state"], s.current["stateText"], s.current["moves"] = steps[i].to, []string{steps[i].zh, steps[i].en}, steps[i].next
+		s.current["modified"] = time.Date(2026, 11, 22, 9, i, 0, 0, time.UTC).Format(time.RFC3339)
+		return s.current
 	}
 	s.api.GET("/api/consultations", func(c *gin.Context) {
 		list := []obj{}
-		if current != nil {
-			list = append(list, current)
+		if s.current != nil {
+			list = append(list, s.current)
 		}
 		c.JSON(http.StatusOK, obj{"consultations": list})
 	})
 	s.api.POST("/api/consultations", func(c *gin.Context) {
-		_ = c.BindJSON(&current)
+		_ = c.BindJSON(&s.current)
 		for k, v := range (obj{"id": "tc-1", "invitingOrg": "org-clinic", "inviting": "prac-zhou", "overdue": false, "authoredOn": "2026-11-22T09:00:00Z"}) {
-			current[k] = v
+			s.current[k] = v
 		}
 		c.JSON(http.StatusCreated, view(0))
 	})
-	s.api.GET("/api/consultations/:id", func(c *gin.Context) { c.JSON(http.StatusOK, current) })
+	s.api.GET("/api/consultations/:id", func(c *gin.Context) { c.JSON(http.StatusOK, s.current) })
 	s.api.POST("/api/consultations/:id/:move", func(c *gin.Context) {
 		var in obj
 		_ = c.BindJSON(&in)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.moves = append(s.moves, obj{"move": c.Param("move"), "input": in})
+		if c.Param("move") == "opinion" {
+			s.current["opinion"] = "Composition/tc-1-opinion"
+			div := "<div xmlns=\"http://www.w3.org/1999/xhtml\"><p>" + html.EscapeString(in["opinion"].(string)) + "</p></div>"
+			s.resources["Composition"] = []obj{{"resourceType": "Composition", "id": "tc-1-opinion", "section": []obj{{"text": obj{"div": div}}}}}
+		}
 		for i, step := range steps {
-			if step.move == c.Param("move") && slices.Contains(current["moves"].([]string), step.move) {
+			if step.move == c.Param("move") && slices.Contains(s.current["moves"].([]string), step.move) {
 				c.JSON(http.StatusOK, view(i))
 				return
 			}

@@ -126,6 +126,45 @@ func clinician(t *testing.T, b *webtest.Browser) {
 	}
 }
 
+// consultation: the coordinator assigns and schedules, the specialist writes
+// and signs. The opinion is shown as it was written, never as markup.
+func consultation(t *testing.T, b *webtest.Browser) {
+	s := newStub(t).withCast().withConsole()
+	s.current = obj{"id": "tc-1", "patient": "Patient/clinic-1", "priority": "urgent", "question": "请指导用药", "documents": []string{"DiagnosticReport/dr1", "Observation/k1"},
+		"invitingOrg": "org-clinic", "inviting": "prac-zhou", "invitedOrg": "org-muni", "overdue": true, "answerBy": "2026-11-23T09:00:00Z", "authoredOn": "2026-11-22T09:00:00Z",
+		"modified": "2026-11-22T09:00:00Z", "state": "requested", "stateText": []string{"已申请", "Requested"}, "moves": []string{"accept", "return", "reject"}}
+	p := b.Page(t, webtest.Desktop)
+	p.Open(s.URL + "/console/")
+	p.Login("coord.mu", "x")
+	p.WaitText("已超时")
+	p.Check()
+	p.Click("打开会诊")
+	p.Click("查看资料")
+	p.WaitText("5.60 mmol/L")
+	p.Click("受理并指定医生")
+	p.Select("会诊医生", "林清")
+	p.Check()
+	p.ClickSelector("#make-move")
+	p.WaitText("已办理：已受理")
+	p.Click("安排时间")
+	p.Check()
+	p.ClickSelector("#make-move")
+	p.WaitText("已办理：已排期")
+	p.Click("到场")
+	p.WaitText("已办理：会诊中")
+	p.Click("书写意见")
+	p.Fill("会诊意见", "血钾 >5.5 & <b>复查</b>")
+	p.ClickSelector("#make-move")
+	p.WaitText("血钾 >5.5 & <b>复查</b>")
+	p.Click("签署意见")
+	p.Click("验证签名")
+	p.WaitText("签名有效")
+	p.Check()
+	if s.moves[0]["input"].(obj)["role"] != "prac-lin-role" || s.purposes["CAREMGT"] == 0 || len(s.purposes) != 1 {
+		t.Errorf("moves %v, purposes %v", s.moves, s.purposes)
+	}
+}
+
 // breakGlass: without a treatment relationship the emergency doctor gives
 // a reason and gets in.
 func breakGlass(t *testing.T, b *webtest.Browser) {
@@ -173,18 +212,20 @@ func auditor(t *testing.T, b *webtest.Browser) {
 // rolesLimit: nobody sees a section that is not theirs.
 func rolesLimit(t *testing.T, b *webtest.Browser) {
 	s := newStub(t).withCast().withConsole()
+	p := b.Page(t, webtest.Desktop)
 	for _, c := range []struct {
 		login string
 		nav   string
 	}{
 		{"dr.zhou", "患者,远程会诊"}, {"coord.mu", "远程会诊"}, {"steward.qi", "疑似同人,个人身份"}, {"auditor.shen", "访问审计"}, {"admin", ""}, {"resident", ""},
 	} {
-		p := b.Page(t, webtest.Desktop)
-		p.Open(s.URL + "/console/#/audit")
+		p.Open(s.URL + "/console/#/audit") // an address alone opens nothing
 		p.Login(c.login, "x")
 		if got := webtest.Eval[string](p, "[...document.querySelectorAll('nav a')].map((a) => a.textContent).join()"); got != c.nav {
 			t.Errorf("%s sees %q, want %q", c.login, got, c.nav)
 		}
 		p.Check()
+		p.Click("退出")
+		p.WaitText("医务人员、数据管理员与审计人员的工作台")
 	}
 }

@@ -41,6 +41,7 @@ type stub struct {
 	api       *gin.RouterGroup  // behind the bearer token
 	feedback  []obj             // of CDS Hooks
 	moves     []obj             // of consultations, with their input
+	current   obj               // the consultation
 	glass     obj               // the body that broke it
 }
 

@@ -7,8 +7,12 @@ import { Frame } from '../shared/frame.tsx';
 import { ConsoleApp } from './app.tsx';
 import { C } from './words.ts';
 
-/** Those who treat ask in order to treat; everybody else runs the exchange. */
-const purpose = (me: Me): string => (me.roles.some((r) => r === 'clinician' || r === 'emergency' || r === 'coordinator') ? 'TREAT' : 'HOPERAT');
+/** Those who treat ask in order to treat, coordinators to arrange care; everybody else runs the exchange. */
+function purpose({ roles }: Me): string {
+  if (roles.includes('clinician')) return 'TREAT';
+  if (roles.includes('emergency')) return 'ETREAT';
+  return roles.includes('coordinator') ? 'CAREMGT' : 'HOPERAT';
+}
 
 render(
   <Frame clientId="console-app" path="/console/" scope="user/*.rs online_access" title={C.title} lead={C.lead} purpose={purpose}>

@@ -43,7 +43,7 @@ export const actionWords: Record<string, Word> = {
   'consent-change': ['授权变更', 'Consent changed'],
   'account-change': ['账号变更', 'Account changed'],
   workflow: ['协作流程', 'Workflow step'],
-  identity: ['身份关联', 'Identity decision'],
+  identity: ['身份识别与关联', 'Identity'],
 };
 
 export const typeWords: Record<string, Word> = {

@@ -40,6 +40,8 @@ export function DirectoryProvider({ children }: { children: ComponentChildren })
 
 export interface Directory {
   organizations: readonly Organization[];
+  /** Institutions that treat people: neither departments nor authorities. */
+  providers: readonly Organization[];
   practitioners: readonly Practitioner[];
   /** Name of an Organization by id. */
   org(id: string | undefined): string;
@@ -65,11 +67,18 @@ export function useDirectory(): Directory {
   };
   return {
     organizations: [...entries.organizations.values()],
+    providers: [...entries.organizations.values()].filter(isProvider),
     practitioners: [...entries.practitioners.values()],
     org,
     name,
     origin: (resource) => org(custodian(resource.meta)) || org(idOf(resource.serviceProvider)),
   };
+}
+
+/** An institution without a type is taken for one that treats. */
+function isProvider(o: Organization): boolean {
+  const types = (o.type ?? []).flatMap((x) => x.coding ?? []).map((c) => c.code);
+  return types.length === 0 || types.includes('prov');
 }
 
 export function organizationName(lang: Lang, o: Organization): string {

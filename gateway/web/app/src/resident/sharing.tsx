@@ -48,18 +48,10 @@ export function Sharing({ person }: { person: Person }) {
   );
 }
 
-/** Institutions that hold or read clinical records; the exchange's operator does neither. */
-const clinical = new Set(['prov', 'hospital', 'clinic', 'laboratory', 'dept']);
-
 function Switches({ limits, ask }: { limits: readonly Limit[]; ask: (c: Change) => void }) {
   const { t, lang } = useLocale();
   const directory = useDirectory();
-  const orgs = directory.organizations
-    .filter((o) => {
-      const types = (o.type ?? []).flatMap((x) => x.coding ?? []).map((c) => c.code ?? '');
-      return types.length === 0 || types.some((c) => clinical.has(c));
-    })
-    .map((o) => ({ key: `Organization/${o.id}`, name: organizationName(lang, o) }));
+  const orgs = directory.providers.map((o) => ({ key: `Organization/${o.id}`, name: organizationName(lang, o) }));
   const find = (kind: Kind, target: string) => limits.find((l) => l.kind === kind && l.target === target);
   const section = (kind: Kind) =>
     orgs.map(({ key, name }) => {

@@ -26,7 +26,7 @@ const statusWords: Record<number, Word> = {
   401: W.errEnded,
   403: W.errForbidden,
   404: W.errNotFound,
-  409: W.errConflict,
+  409: W.errClash,
   410: W.errNotFound,
   412: W.errConflict,
   422: W.errInvalid,

@@ -1,6 +1,6 @@
 // The frame of a page: language, session, and the door before it.
 import type { ComponentChildren } from 'preact';
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useEffect, useErrorBoundary, useMemo, useState } from 'preact/hooks';
 import { Api, type Me } from './api.ts';
 import { AppContext } from './hooks.ts';
 import iconUrl from './icon.svg';
@@ -59,7 +59,22 @@ function SignedIn({ clientId, path, scope, purpose, title, lead, children }: Fra
 
   if (stage.at === 'starting') return <Opening />;
   if (stage.at === 'door') return <Door title={title} lead={lead} error={stage.error} begin={() => session.begin()} />;
-  return <AppContext.Provider value={{ api: stage.api, me: stage.me }}>{children(signOut)}</AppContext.Provider>;
+  return (
+    <AppContext.Provider value={{ api: stage.api, me: stage.me }}>
+      <Guard>{children(signOut)}</Guard>
+    </AppContext.Provider>
+  );
+}
+
+/** A defect in a view is told and leaves a way on, instead of an empty page. */
+function Guard({ children }: { children: ComponentChildren }) {
+  const [defect, reset] = useErrorBoundary();
+  if (defect === undefined) return <>{children}</>;
+  return (
+    <main id="main" class="door">
+      <Failure error={defect} onRetry={reset} />
+    </main>
+  );
 }
 
 /** Completes a login that is under way, resumes one after a reload, or stays at the door. */

@@ -86,7 +86,7 @@ export function Failure({ error, onRetry }: { error: unknown; onRetry?: (() => v
     <div class="failure" role="alert">
       <p>{t(message)}</p>
       {details.length > 0 && (
-        <details>
+        <details open={!retry}>
           <summary>{t(W.errReference)}</summary>
           <ul>
             {details.map((d) => (

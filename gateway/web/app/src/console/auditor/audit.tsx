@@ -67,10 +67,14 @@ function SearchForm({ search }: { search: (terms: Terms) => void }) {
   );
 }
 
+/** GET /api/audit/verify: each node keeps a chain of its own. */
 interface Proof {
   whole: boolean;
-  events: number;
+  chains: { chain: string; records: number; whole: boolean }[];
+  faults?: { record?: string; what?: string; text?: string }[] | null;
 }
+
+const records = (p: Proof): number => p.chains.reduce((sum, c) => sum + c.records, 0);
 
 function Chain() {
   const { api } = useApp();
@@ -86,7 +90,7 @@ function Chain() {
   return (
     <Card title={t(A.chain)} aside={<Button busy={busy} onClick={verify}>{t(A.verify)}</Button>}>
       <div aria-live="polite">
-        {proof && <p class={proof.whole ? 'note good' : 'failure'}>{proof.whole ? t(A.whole, { n: count(lang, proof.events) }) : t(A.broken)}</p>}
+        {proof && <p class={proof.whole ? 'note good' : 'failure'}>{proof.whole ? t(A.whole, { n: count(lang, records(proof)) }) : t(A.broken)}</p>}
         {error !== undefined && <Failure error={error} />}
       </div>
     </Card>

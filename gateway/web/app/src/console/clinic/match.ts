@@ -9,6 +9,7 @@ export interface Found {
   /** "Patient/<person id>". */
   key: string;
   patient: Patient;
+  /** match-grade, or cardGrade. */
   grade: string;
 }
 
@@ -29,19 +30,22 @@ export const cardTypes: readonly CardType[] = [
 
 const grade = 'http://hl7.org/fhir/StructureDefinition/match-grade';
 
-export async function match(api: Api, patient: Patient, onlyCertain: boolean): Promise<Found[]> {
+/** Stands for the index's grade when a person was found by their own card, and nobody else was. */
+export const cardGrade = 'card';
+
+export async function match(api: Api, patient: Patient): Promise<Found[]> {
   const body = {
     resourceType: 'Parameters',
     parameter: [
       { name: 'resource', resource: patient },
-      { name: 'onlyCertainMatches', valueBoolean: onlyCertain },
       { name: 'count', valueInteger: 10 },
     ],
   };
   const bundle = await api.post<Bundle<Patient>>('/fhir/Patient/$match', body);
-  return (bundle.entry ?? []).flatMap((e) =>
+  const found = (bundle.entry ?? []).flatMap((e) =>
     e.resource ? [{ key: `Patient/${e.resource.id}`, patient: e.resource, grade: extension(e.search?.extension, grade)?.valueCode ?? '' }] : [],
   );
+  return found.length === 1 && patient.identifier ? found.map((f) => ({ ...f, grade: cardGrade })) : found;
 }
 
 export const byCard = (system: string, value: string): Patient => ({ resourceType: 'Patient', identifier: [{ system, value }] });

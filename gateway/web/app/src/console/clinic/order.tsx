@@ -5,6 +5,7 @@ import { useState } from 'preact/hooks';
 import { useApp } from '../../shared/hooks.ts';
 import { useLocale } from '../../shared/locale.ts';
 import { Button, Card, Empty, Failure, Field, Loading, Select, TextField } from '../../shared/ui.tsx';
+import { W } from '../../shared/words.ts';
 import { categoryWords, items, type Item } from './catalogue.ts';
 import { draftOrder, orderOf, orderSign, sendFeedback, type CdsCard } from './cds.ts';
 import { Markdown } from './markdown.tsx';
@@ -102,7 +103,7 @@ function ItemPicker({ add }: { add: (item: Item) => void }) {
       <Field label={t(P.orderItem)}>
         {(id) => (
           <select id={id} value={code} onChange={(e) => setCode(e.currentTarget.value)}>
-            <option value="">{t(P.choose)}</option>
+            <option value="">{t(W.choose)}</option>
             {Object.entries(categoryWords).map(([category, word]) => (
               <optgroup key={category} label={t(word)}>
                 {items.filter((i) => i.category === category).map((i) => (
@@ -178,7 +179,7 @@ function Decline({ card, busy, send }: { card: CdsCard; busy: boolean; send: (f:
   };
   return (
     <form class="stack" onSubmit={submit}>
-      <Select label={t(P.declineReason)} value={code} required onChange={setCode} options={[{ value: '', text: t(P.choose) }, ...reasons.map((r) => ({ value: r.code, text: r.display }))]} />
+      <Select label={t(P.declineReason)} value={code} required onChange={setCode} options={[{ value: '', text: t(W.choose) }, ...reasons.map((r) => ({ value: r.code, text: r.display }))]} />
       <TextField label={t(P.comment)} hint={t(P.commentNeeded)} value={comment} onInput={setComment} rows={2} maxLength={600} required={code === 'other'} />
       <div class="actions">
         <Button type="submit" kind="primary" disabled={!ready} busy={busy}>{t(P.decline)}</Button>

@@ -7,7 +7,7 @@ import { Badge, Button, Card, Empty, Failure, Select, TextField } from '../../sh
 import { useDirectory } from '../../record/directory.tsx';
 import type { Desk } from '../app.tsx';
 import { genderWords } from '../steward/words.ts';
-import { byCard, cardTypes, match, mrnSystem, type Found } from './match.ts';
+import { byCard, cardGrade, cardTypes, match, mrnSystem, type Found } from './match.ts';
 import { OpenRecord } from './record.tsx';
 import { gradeWords, P } from './words.ts';
 import type { Patient } from 'fhir/r4';
@@ -18,11 +18,11 @@ export function Patients({ desk }: { desk: Desk }) {
   const [busy, setBusy] = useState(false);
   const { api } = useApp();
   if (desk.patient) return <OpenRecord key={desk.patient.key} found={desk.patient} desk={desk} />;
-  const find = (patient: Patient, onlyCertain: boolean) => {
+  const find = (patient: Patient) => {
     setBusy(true);
     setError(undefined);
     setFound(undefined);
-    match(api, patient, onlyCertain).then(
+    match(api, patient).then(
       (f) => (setFound(f), setBusy(false)),
       (e: unknown) => (setError(e), setBusy(false)),
     );
@@ -30,8 +30,8 @@ export function Patients({ desk }: { desk: Desk }) {
   return (
     <div class="stack">
       <div class="columns">
-        <CardForm busy={busy} find={(p) => find(p, true)} />
-        <NameForm busy={busy} find={(p) => find(p, false)} />
+        <CardForm busy={busy} find={find} />
+        <NameForm busy={busy} find={find} />
       </div>
       {error !== undefined && <Failure error={error} />}
       {found && <FoundList found={found} open={desk.setPatient} />}
@@ -132,7 +132,7 @@ export function FoundLine({ found }: { found: Found }) {
     <div>
       <p class="row">
         <span class="patient-name strong">{humanName(lang, p.name)}</span>
-        {grade && <Badge tone={found.grade === 'certain' ? 'good' : 'warn'}>{t(grade)}</Badge>}
+        {grade && <Badge tone={found.grade === 'certain' || found.grade === cardGrade ? 'good' : 'warn'}>{t(grade)}</Badge>}
       </p>
       <p class="quiet-text">
         {[

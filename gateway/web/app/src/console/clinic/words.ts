@@ -16,6 +16,7 @@ export const P = {
   open: ['打开档案', 'Open record'],
   openOf: ['打开{name}的档案', 'Open the record of {name}'],
   records: ['{n} 家机构的档案', 'records of {n} institutions'],
+  card: ['证件相符', 'Card matches'],
   certain: ['确定', 'Certain'],
   probable: ['很可能', 'Probable'],
   possible: ['可能', 'Possible'],
@@ -59,10 +60,9 @@ export const P = {
   commentNeeded: ['选择“其他”时必填，最多 600 字。', 'Required for “other”, at most 600 characters.'],
   adopted: ['已采用，不再重复检查。', 'Adopted: the test is not repeated.'],
   declined: ['已记录原因，请告知患者复查的必要性。', 'Recorded. Please tell the patient why a repeat is needed.'],
-  choose: ['请选择', 'Choose'],
 } as const satisfies Record<string, Word>;
 
-export const gradeWords: Record<string, Word> = { certain: P.certain, probable: P.probable, possible: P.possible };
+export const gradeWords: Record<string, Word> = { card: P.card, certain: P.certain, probable: P.probable, possible: P.possible };
 
 export const glassReasons: readonly { code: string; word: Word }[] = [
   { code: 'unconscious', word: ['患者意识不清', 'The patient is unconscious'] },

@@ -170,7 +170,7 @@ function AcceptFields({ consultation, input, set }: Omit<FieldsProps, 'move'>) {
     [consultation.invitedOrg],
   );
   const name = (r: PractitionerRole) => [directory.name(r.practitioner) || idOf(r.practitioner), r.specialty?.[0]?.text].filter(Boolean).join(' · ');
-  const options = [{ value: '', text: t(W.required) }, ...(roles.data ?? []).map((r) => ({ value: r.id ?? '', text: name(r) }))];
+  const options = [{ value: '', text: t(W.choose) }, ...(roles.data ?? []).map((r) => ({ value: r.id ?? '', text: name(r) }))];
   return (
     <>
       {roles.error !== undefined && <Failure error={roles.error} />}

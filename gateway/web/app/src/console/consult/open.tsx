@@ -6,6 +6,7 @@ import { conceptIn, effective, valueText } from '../../shared/fhir.ts';
 import { day, moment, range } from '../../shared/format.ts';
 import { useApp, useLoad } from '../../shared/hooks.ts';
 import { useLocale } from '../../shared/locale.ts';
+import { narrativeText } from '../../shared/narrative.ts';
 import { Badge, Button, Card, Failure, Show } from '../../shared/ui.tsx';
 import { W } from '../../shared/words.ts';
 import { useDirectory } from '../../record/directory.tsx';
@@ -19,12 +20,12 @@ export function OpenConsultation({ id }: { id: string }) {
   const loaded = useLoad((signal) => consultations.get(api, id, signal), [id]);
   return (
     <Show of={loaded} lines={8}>
-      {(c) => <Body key={c.modified} first={c} />}
+      {(c) => <Body key={c.modified} first={c} refresh={loaded.reload} />}
     </Show>
   );
 }
 
-function Body({ first }: { first: Consultation }) {
+function Body({ first, refresh }: { first: Consultation; refresh: () => void }) {
   const { t, lang } = useLocale();
   const directory = useDirectory();
   const [c, setC] = useState(first);
@@ -43,7 +44,12 @@ function Body({ first }: { first: Consultation }) {
       <p role="status" class={moved ? 'note good' : 'unseen'}>{moved ? t(K.saved, { state: c.stateText[lang === 'zh' ? 0 : 1] }) : ''}</p>
       <Card
         title={t(K.invitation, { from: directory.org(c.invitingOrg), to: directory.org(c.invitedOrg) })}
-        aside={c.answerBy && <Badge tone={c.overdue ? 'bad' : 'info'}>{t(K.answerBy, { at: moment(lang, c.answerBy) })}</Badge>}
+        aside={
+          <span class="row">
+            {c.answerBy && <Badge tone={c.overdue ? 'bad' : 'info'}>{t(K.answerBy, { at: moment(lang, c.answerBy) })}</Badge>}
+            <Button onClick={refresh}>{t(W.refresh)}</Button>
+          </span>
+        }
       >
         <div class="stack">
           <Progress state={c.state} />
@@ -92,7 +98,7 @@ function Opinion({ consultation: c }: { consultation: Consultation }) {
   return (
     <Card title={t(K.opinion)} aside={signed && <Button onClick={verify}>{t(K.checkProof)}</Button>}>
       <Show of={report} lines={2}>
-        {(r) => <p class="quote">{(r.section ?? []).map((s) => narrative(s.text?.div ?? r.text?.div ?? '')).join('\n')}</p>}
+        {(r) => <p class="quote">{(r.section ?? []).map((s) => narrativeText(s.text?.div ?? r.text?.div ?? '')).join('\n')}</p>}
       </Show>
       {c.decision && (
         <p>
@@ -105,12 +111,6 @@ function Opinion({ consultation: c }: { consultation: Consultation }) {
       </div>
     </Card>
   );
-}
-
-/** The words of an XHTML narrative. Parsed, never inserted as markup. */
-function narrative(div: string): string {
-  const doc = new DOMParser().parseFromString(div, 'application/xml');
-  return doc.documentElement.textContent ?? '';
 }
 
 type Document = DiagnosticReport | Observation;

@@ -16,7 +16,7 @@ export function RequestConsultation({ patient, requested }: { patient: string; r
   const { api, me } = useApp();
   const { t, lang } = useLocale();
   const directory = useDirectory();
-  const hospitals = directory.organizations.filter((o) => o.id !== me.organization);
+  const hospitals = directory.providers.filter((o) => o.id !== me.organization);
   const [invitedOrg, setInvitedOrg] = useState('');
   const [priority, setPriority] = useState('routine');
   const [question, setQuestion] = useState('');
