@@ -15,10 +15,12 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
 
 	"hutong/fhir"
 	"hutong/fhir/store"
 	"hutong/fhir/store/disk"
+	"hutong/fhir/store/disk/health"
 	"hutong/fhir/store/storetest"
 )
 
@@ -32,6 +34,11 @@ func faulty(fs vfs.FS) (vfs.FS, *atomic.Pointer[error]) {
 		}
 		return nil
 	})), &fault
+}
+
+// raw opens the tree below a store.
+func raw() *pebble.Options {
+	return &pebble.Options{FormatMajorVersion: pebble.FormatNewest, Logger: &health.Monitor{Log: zerolog.Nop()}}
 }
 
 func write(ctx context.Context, w *storetest.World, s store.Store, id string) error {
@@ -182,7 +189,7 @@ func TestFormat(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	db, err := pebble.Open(dir, &pebble.Options{FormatMajorVersion: pebble.FormatNewest})
+	db, err := pebble.Open(dir, raw())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,14 +216,14 @@ func TestHorizon(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	db, err := pebble.Open(dir, &pebble.Options{FormatMajorVersion: pebble.FormatNewest})
+	db, err := pebble.Open(dir, raw())
 	if err == nil {
 		t.Fatal("a second process opened the store's folder")
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if db, err = pebble.Open(dir, &pebble.Options{FormatMajorVersion: pebble.FormatNewest}); err != nil {
+	if db, err = pebble.Open(dir, raw()); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(db.Set([]byte("Mhorizon"), binary.AppendUvarint(nil, 3), pebble.Sync), db.Close()); err != nil {

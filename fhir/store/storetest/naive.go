@@ -62,14 +62,7 @@ type question struct {
 }
 
 // oracle evaluates questions.
-type oracle struct {
-	defs  *definition.Set
-	exprs map[string]*fhirpath.Expression
-}
-
-func newOracle(defs *definition.Set) *oracle {
-	return &oracle{defs: defs, exprs: map[string]*fhirpath.Expression{}}
-}
+type oracle struct{ defs *definition.Set }
 
 // anyone resolves every reference to a stub of the type that it names.
 type anyone struct{}
@@ -144,12 +137,7 @@ func (o *oracle) eval(d *doc, code string) []any {
 		return v
 	}
 	p := o.defs.Param(d.Type, code)
-	expr := o.exprs[p.Expression]
-	if expr == nil {
-		expr = fhirpath.MustCompile(p.Expression)
-		o.exprs[p.Expression] = expr
-	}
-	found, err := expr.EvaluateWithOptions([]byte(d.src), fhirpath.WithResolver(anyone{}), fhirpath.WithTimeout(time.Minute))
+	found, err := fhirpath.MustGetCached(p.Expression).EvaluateWithOptions([]byte(d.src), fhirpath.WithResolver(anyone{}), fhirpath.WithTimeout(time.Minute))
 	if err != nil {
 		panic(fmt.Sprintf("oracle: %s of %s: %v", code, d.Type, err))
 	}

@@ -37,13 +37,13 @@ func seeds() uint64 {
 	if testing.Short() {
 		return 1
 	}
-	return 3
+	return 2
 }
 
 // world grows a random world, remembers what was there at some moments, and
 // asks random questions of the engine and of the oracle at each of them.
 func (b *bench) world(seed uint64) {
-	g, o := newGen(seed), newOracle(b.Defs)
+	g, o := newGen(seed), &oracle{b.Defs}
 	now := &state{docs: map[fhir.Key]*doc{}}
 	var moments []*state
 	for i := range 25 {
@@ -55,7 +55,7 @@ func (b *bench) world(seed uint64) {
 	if b.h.Reopen != nil && seed%2 == 1 {
 		b.s = b.h.Reopen()
 	}
-	const questions = 250
+	const questions = 150
 	answered := 0
 	for range questions {
 		q := g.question(o, moments[len(moments)-1])
