@@ -4,11 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
-
-	"hutong/fhir"
-	"hutong/fhir/search"
 )
 
 // gen makes random resources and questions, small worlds in which values often
@@ -341,76 +337,4 @@ func (g *gen) value(r object) {
 	case 4:
 		r["valueString"] = g.word()
 	}
-}
-
-// restriction makes what a caller may see: often everything.
-func (g *gen) restriction() search.Restriction {
-	if g.chance(40) {
-		return search.Unrestricted()
-	}
-	r := search.Restriction{Decided: true}
-	for range 1 + g.IntN(3) {
-		r.Permit = append(r.Permit, g.rule())
-	}
-	for range g.IntN(3) {
-		r.Deny = append(r.Deny, g.rule())
-	}
-	return r
-}
-
-func (g *gen) rule() search.Rule {
-	var r search.Rule
-	p := func() fhir.Key { return fhir.Key{Type: "Patient", ID: fmt.Sprintf("p%d", g.IntN(8))} }
-	for range 1 + g.IntN(2) {
-		switch g.IntN(12) {
-		case 0, 1, 2:
-			r.Patients = append(r.Patients, p(), p(), p())
-		case 3:
-			r.Custodians = append(r.Custodians, pick(g, "org1", "org2"))
-		case 4:
-			r.NotCustody = append(r.NotCustody, "org1")
-		case 5:
-			r.Types = append(r.Types, "Patient", "Observation", "Encounter", "Condition")
-		case 6:
-			r.NotTypes = append(r.NotTypes, fhir.Type(pick(g, worldTypes...)))
-		case 7:
-			r.Labels = append(r.Labels, fhir.Coding{System: "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", Code: pick(g, "R", "V")})
-		case 8:
-			r.Codes = append(r.Codes, fhir.Coding{System: g.system(), Code: g.code()}, fhir.Coding{System: g.system(), Code: g.code()})
-		case 9:
-			r.From = time.Date(2018+g.IntN(6), 3, 1, 0, 0, 0, 0, time.UTC)
-		case 10:
-			r.NoPatient = true
-		case 11:
-			r.Keys = append(r.Keys, p())
-		}
-	}
-	return r
-}
-
-// question makes a random search out of what stands in the state, so that most
-// find something.
-func (g *gen) question(o *oracle, s *state) *question {
-	q := &question{typ: pick(g, worldTypes...), see: g.restriction()}
-	for range g.IntN(4) {
-		if c, ok := g.clause(o, s, q.typ, 0); ok {
-			q.clauses = append(q.clauses, c)
-		}
-	}
-	if g.chance(35) {
-		for range 1 + g.IntN(2) {
-			q.sort = append(q.sort, pick(g, "", "-")+pick(g, sortable8[q.typ]...))
-		}
-		slices.Sort(q.sort)
-		q.sort = slices.CompactFunc(q.sort, func(a, b string) bool { return a == b })
-	}
-	return q
-}
-
-// sortable8 lists what each type is sorted by.
-var sortable8 = map[string][]string{
-	"Patient": {"family", "given", "birthdate", "gender", "_id", "_lastUpdated", "death-date"}, "Organization": {"name", "_id", "active"},
-	"Observation": {"date", "status", "value-quantity", "value-string", "_id"}, "Encounter": {"date", "length", "status", "_lastUpdated"},
-	"Condition": {"onset-date", "recorded-date", "onset-info", "_id"}, "MedicationRequest": {"authoredon", "date", "intent"},
-	"DiagnosticReport": {"date", "issued", "status"}, "RiskAssessment": {"date", "probability", "_id"},
 }
