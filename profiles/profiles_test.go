@@ -200,3 +200,14 @@ func TestDeclineReasons(t *testing.T) {
 		t.Errorf("%d reasons, %d national", len(reasons), national)
 	}
 }
+
+// The FHIRPath library's pattern cache is not safe for concurrent use, so no
+// constraint of ours may lean on it.
+func TestConstraintsAvoidPatterns(t *testing.T) {
+	t.Parallel()
+	for _, b := range profiles.StructureDefinitions() {
+		if strings.Contains(string(b), "matches(") || strings.Contains(string(b), "replaceMatches(") {
+			t.Errorf("a constraint uses a regular expression: %.120s", b)
+		}
+	}
+}
