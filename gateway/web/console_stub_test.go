@@ -26,6 +26,13 @@ func (s *stub) withConsole() *stub {
 	s.hooks()
 	s.consultations()
 	s.api.POST("/api/breakglass", s.breakGlass)
+	s.api.GET("/api/breakglass", func(c *gin.Context) {
+		grants := []obj{}
+		if s.glass != nil {
+			grants = append(grants, obj{"id": "btg-1", "patient": "Patient/a", "until": "2026-11-22T14:00:00Z"})
+		}
+		c.JSON(http.StatusOK, obj{"grants": grants})
+	})
 	s.api.GET("/api/audit/verify", func(c *gin.Context) {
 		c.JSON(http.StatusOK, obj{"whole": true, "chains": []obj{{"chain": "audit", "records": 31, "whole": true}}, "faults": []obj{}})
 	})

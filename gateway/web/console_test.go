@@ -188,6 +188,8 @@ func breakGlass(t *testing.T, b *webtest.Browser) {
 	p.WaitText("紧急调阅已开启")
 	p.Click("打开档案")
 	p.WaitText("原发性高血压")
+	p.WaitText("紧急调阅已开启，有效期至 2026年11月22日 22:00")
+	p.Check()
 	if s.glass["reason"] != "昏迷入院，无法取得授权" || s.glass["reasonCode"] != "unconscious" || s.glass["patient"] != person {
 		t.Errorf("the glass was broken with %v", s.glass)
 	}

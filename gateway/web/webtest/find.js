@@ -47,9 +47,19 @@ const find = {
     return [...document.querySelectorAll(selector)].find(find.visible) ?? null;
   },
 
-  middle(e) {
+  // The middle of an element that stands still and that nothing covers; null
+  // while the page still moves.
+  async middle(e) {
     e.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
-    const box = e.getBoundingClientRect();
-    return [box.x + box.width / 2, box.y + box.height / 2];
+    const at = () => {
+      const box = e.getBoundingClientRect();
+      return [box.x + box.width / 2, box.y + box.height / 2];
+    };
+    const before = at();
+    await new Promise((done) => setTimeout(done, 40));
+    const after = at();
+    const hit = document.elementFromPoint(...after);
+    const still = before[0] === after[0] && before[1] === after[1];
+    return still && e.isConnected && (e.contains(hit) || hit?.contains(e)) ? after : null;
   },
 };

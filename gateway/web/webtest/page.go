@@ -148,7 +148,8 @@ func (p *Page) ClickSelector(css string) {
 	p.clickAt("click "+css, "find.css("+quote(css)+")")
 }
 
-// clickAt waits for the element, scrolls it into view and clicks its middle.
+// clickAt waits until the element is there and stands still, scrolls it into
+// view and clicks its middle.
 func (p *Page) clickAt(what, expression string) {
 	p.t.Helper()
 	js := "(() => {" + findJS + "; const e = " + expression + "; return e ? find.middle(e) : null })()"

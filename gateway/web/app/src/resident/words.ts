@@ -7,7 +7,7 @@ export const T = {
   summary: ['概要', 'Summary'],
   results: ['检验', 'Results'],
   visits: ['就诊', 'Visits'],
-  access: ['谁看过', 'Who looked'],
+  access: ['谁看过', 'Access'],
   sharing: ['授权', 'Sharing'],
   others: ['只看别人', 'Others only'],
   card: ['证件', 'Card'],

@@ -1,6 +1,6 @@
 // The counter: a person is found by any of their cards, then their record is open.
 import { useState } from 'preact/hooks';
-import { age, day, humanName } from '../../shared/format.ts';
+import { age, bestCard, day, humanName } from '../../shared/format.ts';
 import { useApp } from '../../shared/hooks.ts';
 import { useLocale } from '../../shared/locale.ts';
 import { Badge, Button, Card, Empty, Failure, Select, TextField } from '../../shared/ui.tsx';
@@ -138,7 +138,7 @@ export function FoundLine({ found }: { found: Found }) {
         {[
           gender && t(gender),
           p.birthDate && `${day(lang, p.birthDate)}${years === undefined ? '' : lang === 'zh' ? `（${years} 岁）` : ` (${years})`}`,
-          (p.identifier ?? []).map((i) => i.value).find(Boolean),
+          bestCard(p.identifier)?.value,
           records > 0 && t(P.records, { n: records }),
         ]
           .filter(Boolean)

@@ -2,11 +2,11 @@
 import type { DiagnosticReport, Encounter } from 'fhir/r4';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ApiError, matches, queryString } from '../../shared/api.ts';
-import { conceptIn } from '../../shared/fhir.ts';
-import { day } from '../../shared/format.ts';
+import { conceptIn, referenceKey } from '../../shared/fhir.ts';
+import { day, moment } from '../../shared/format.ts';
 import { useApp, useLoad, usePages } from '../../shared/hooks.ts';
 import { useLocale, type Word } from '../../shared/locale.ts';
-import { Button, Card, Select, Show, TextField } from '../../shared/ui.tsx';
+import { Badge, Button, Card, Select, Show, TextField } from '../../shared/ui.tsx';
 import { useDirectory } from '../../record/directory.tsx';
 import { Results } from '../../record/results.tsx';
 import { Allergies, Conditions, LastVisits, ListCard, Medications } from '../../record/summary.tsx';
@@ -48,6 +48,7 @@ export function OpenRecord({ found, desk }: { found: Found; desk: Desk }) {
     <div class="stack">
       <section ref={bar} tabIndex={-1} class="card patient-bar" aria-label={t(P.overview)}>
         <FoundLine found={found} />
+        {me.roles.includes('emergency') && <OpenGlass found={found} round={treatment.state} />}
         <Button onClick={() => desk.setPatient(undefined)}>{t(P.close)}</Button>
       </section>
       {refused ? (
@@ -59,6 +60,16 @@ export function OpenRecord({ found, desk }: { found: Found; desk: Desk }) {
       )}
     </div>
   );
+}
+
+/** Says that the record is open only because the glass is broken, and until when. */
+function OpenGlass({ found, round }: { found: Found; round: string }) {
+  const { api } = useApp();
+  const { t, lang } = useLocale();
+  const members = (found.patient.link ?? []).map((l) => referenceKey(l.other));
+  const grants = useLoad((signal) => api.get<{ grants: { patient: string; until: string }[] }>('/api/breakglass', { signal }), [found.key, round]);
+  const open = grants.data?.grants.find((g) => members.includes(g.patient) || g.patient === found.key);
+  return open ? <Badge tone="bad">{t(P.glassOpen, { until: moment(lang, open.until) })}</Badge> : null;
 }
 
 function Sections({ found, treatment, desk }: { found: Found; treatment: Treatment; desk: Desk }) {

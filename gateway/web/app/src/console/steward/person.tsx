@@ -24,8 +24,9 @@ export function Persons({ desk }: { desk: Desk }) {
   return (
     <div class="stack">
       <Card title={t(S.find)}>
+        <p class="quiet-text">{t(S.findHint)}</p>
         <form class="form" onSubmit={find}>
-          <TextField label={t(S.id)} hint={t(S.findHint)} type="search" value={text} onInput={setText} required />
+          <TextField label={t(S.id)} type="search" value={text} onInput={setText} required />
           <div class="actions start">
             <Button type="submit" kind="primary">{t(S.show)}</Button>
           </div>
