@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +16,9 @@ import (
 	"hutong/testdata/sharedata"
 )
 
+// embedded is one service over all definitions: reading them is the slow part.
+var embedded = sync.OnceValue(func() *Service { return New(Options{}) })
+
 func date(s string) time.Time {
 	t, _ := time.ParseInLocation(time.DateOnly, s, china)
 	return t
@@ -22,7 +26,7 @@ func date(s string) time.Time {
 
 func TestLookup(t *testing.T) {
 	t.Parallel()
-	s := New(Options{})
+	s := embedded()
 	c, err := s.Lookup(profiles.HRItem, "K", time.Time{})
 	if err != nil || c.Display != "钾" || c.Designations["en"] != "Potassium" || !slices.Equal(c.Properties["windowHours"], []string{"168"}) || !slices.Equal(c.Properties["imaging"], []string{"false"}) {
 		t.Errorf("%+v, %v", c, err)
@@ -55,7 +59,7 @@ func TestLookup(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	t.Parallel()
-	s := New(Options{})
+	s := embedded()
 	national := profiles.Canonical + "/ValueSet/hr-decline-national"
 	for _, tt := range []struct {
 		set  string
@@ -84,7 +88,7 @@ func TestValidate(t *testing.T) {
 
 func TestHierarchy(t *testing.T) {
 	t.Parallel()
-	s := New(Options{})
+	s := embedded()
 	const roles = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
 	mth, parent := fhir.Coding{System: roles, Code: "MTH"}, fhir.Coding{System: roles, Code: "PRN"}
 	below, err := s.Below(parent)
@@ -102,7 +106,7 @@ func TestHierarchy(t *testing.T) {
 
 func TestTranslate(t *testing.T) {
 	t.Parallel()
-	s := New(Options{})
+	s := embedded()
 	const gender = "http://hl7.org/fhir/administrative-gender"
 	for _, tt := range []struct {
 		mapID string
@@ -189,7 +193,7 @@ func TestRefused(t *testing.T) {
 // elsewhere from the same code systems, agree with ours, code by code.
 func TestRequiredExpansions(t *testing.T) {
 	t.Parallel()
-	s := New(Options{})
+	s := embedded()
 	lines := bufio.NewScanner(bytes.NewReader(sharedata.Read(t, "definitions/expansions-required.ndjson")))
 	lines.Buffer(nil, 1<<20)
 	agree, total := 0, 0
@@ -226,7 +230,7 @@ func TestRequiredExpansions(t *testing.T) {
 // How many of all value sets expand, so that a change is seen.
 func TestAllValueSets(t *testing.T) {
 	t.Parallel()
-	s := New(Options{})
+	s := embedded()
 	if err := s.sets.load(); err != nil {
 		t.Fatal(err)
 	}
