@@ -32,7 +32,7 @@ func (u *unit) settle(ctx context.Context, snap store.Snapshot, d *draft) error 
 			return err
 		}
 	}
-	if err := u.permit(ctx, d); err != nil {
+	if err := u.permit(ctx, snap, d); err != nil {
 		return err
 	}
 	if d.action == patch {
@@ -100,6 +100,9 @@ func (u *unit) load(ctx context.Context, snap store.Snapshot, d *draft) error {
 	if d.live || gone {
 		d.current = r
 	}
+	if d.live && d.guard != nil && len(d.guard.Expect) == 0 {
+		return fhir.Errorf(fhir.Conflict, "a resource of this id is there, and the criteria do not match it")
+	}
 	if d.ifMatch != "" {
 		want, err := ParseETag(d.ifMatch)
 		if err != nil {
@@ -122,17 +125,24 @@ func (u *unit) load(ctx context.Context, snap store.Snapshot, d *draft) error {
 }
 
 // permit holds the draft against the custodian rule (only the organisation
-// that owns a resource changes it) and against what the caller may do.
-func (u *unit) permit(ctx context.Context, d *draft) error {
+// that owns a resource changes it) and against what the caller may do. A
+// deleted resource stays its last owner's: references to it still stand.
+func (u *unit) permit(ctx context.Context, snap store.Snapshot, d *draft) error {
 	var existing *fhir.Facts
-	if d.live {
-		existing = &d.current.Facts
-		stamp := u.c.Stamp()
-		if owner := existing.Custodian; owner != "" && owner != stamp.Custodian && !stamp.System {
-			e := fhir.Errorf(fhir.Forbidden, "the resource belongs to another organisation")
-			e.Issues[0].MessageID = outcome.NotYours
-			return e
+	owned := &d.current.Facts
+	switch {
+	case d.live:
+		existing = owned
+	case d.current.VersionID > 0 && !d.idle:
+		if last := lastFacts(ctx, snap, d.current); last != nil {
+			owned = last
 		}
+	}
+	stamp := u.c.Stamp()
+	if owner := owned.Custodian; !d.idle && owner != "" && owner != stamp.Custodian && !stamp.System {
+		e := fhir.Errorf(fhir.Forbidden, "the resource belongs to another organisation")
+		e.Issues[0].MessageID = outcome.NotYours
+		return e
 	}
 	return u.c.MayWrite(ctx, d.op(), d.key, existing)
 }
