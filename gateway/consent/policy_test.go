@@ -157,8 +157,12 @@ func TestGrant(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	end := w.now.Add(time.Hour).UTC().Format(time.RFC3339)
-	w.put("clinic", privacy("g1", `{"type":"permit","period":{"end":"`+end+`"},`+actor("IRCP", "Practitioner/han")+
-		`,"data":[{"meaning":"instance","reference":{"reference":"Observation/o-dist"}},{"meaning":"instance","reference":{"reference":"Observation/o-other"}}]}`))
+	grant := privacy("g1", `{"type":"permit","period":{"end":"`+end+`"},`+actor("IRCP", "Practitioner/han")+
+		`,"data":[{"meaning":"instance","reference":{"reference":"Observation/o-dist"}},{"meaning":"instance","reference":{"reference":"Observation/o-other"}}]}`)
+	// As a consultation writes it: in the clinic's keeping, of what its doctor may see.
+	if _, err := w.fhir.Put(t.Context(), interact.SystemCaller("clinic"), []byte(grant)); err != nil {
+		t.Fatal(err)
+	}
 	w.expect(drHan, "Observation?patient=muni-1", "o-dist")
 	w.expect(drHan, "Observation", "o-dist")
 	if got := w.as(drHan).status("Observation/o-dist"); got != http.StatusOK {

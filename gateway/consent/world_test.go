@@ -55,6 +55,9 @@ func (people) ByIdentifier(_ context.Context, _, value string) (fhir.Key, error)
 	if value == "card-1" {
 		return fhir.Key{Type: "Patient", ID: "person-1"}, nil
 	}
+	if value == "card-2" {
+		return fhir.Key{Type: "Patient", ID: "other"}, nil
+	}
 	return fhir.Key{}, fhir.E(fhir.NotFound)
 }
 

@@ -2,6 +2,7 @@ package consent
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"hutong/fhir"
@@ -10,8 +11,8 @@ import (
 )
 
 // MayWrite implements interact.Caller. Nobody writes AuditEvents, nor touches
-// a broken glass; scopes hold; a resident writes consents only.
-func (c *Caller) MayWrite(_ context.Context, op interact.Op, key fhir.Key, existing *fhir.Facts) error {
+// a broken glass; scopes hold; a resident writes consents only, their own.
+func (c *Caller) MayWrite(ctx context.Context, op interact.Op, key fhir.Key, existing *fhir.Facts) error {
 	if key.Type == "AuditEvent" {
 		return fhir.Errorf(fhir.Forbidden, "the audit trail is written by the exchange alone")
 	}
@@ -24,10 +25,29 @@ func (c *Caller) MayWrite(_ context.Context, op interact.Op, key fhir.Key, exist
 		if key.Type != "Consent" {
 			return fhir.Errorf(fhir.Forbidden, "residents may write consents only")
 		}
+		if err := c.mine(ctx, existing); err != nil {
+			return err
+		}
 	default:
 		return fhir.Errorf(fhir.Forbidden, "role %s writes no resources", c.role)
 	}
 	return c.scoped(interact.Op{Interaction: op.Interaction, Type: key.Type})
+}
+
+// mine refuses a resident what is about somebody else. The custodian rule does
+// not: the exchange keeps what any resident wrote. facts nil: there is nothing.
+func (c *Caller) mine(ctx context.Context, facts *fhir.Facts) error {
+	if facts == nil {
+		return nil
+	}
+	own, err := c.policy.recordsOf(ctx, c.who)
+	if err != nil {
+		return err
+	}
+	if len(facts.Patients) == 0 || slices.ContainsFunc(facts.Patients, func(k fhir.Key) bool { return !slices.Contains(own, k) }) {
+		return fhir.Errorf(fhir.Forbidden, "a resident's consent is about their own record")
+	}
+	return nil
 }
 
 func isGlass(f *fhir.Facts) bool {
@@ -45,6 +65,32 @@ func (c *Caller) Inspect(ctx context.Context, _ interact.Op, key fhir.Key, body 
 		return c.inspectConsent(ctx, body, facts)
 	case principal.Clinician, principal.Emergency:
 		return c.inspectClinical(ctx, facts)
+	case principal.HIS:
+		if key.Type == "Consent" {
+			return c.inspectGrant(ctx, body)
+		}
+	}
+	return nil
+}
+
+// inspectGrant lets an organisation grant what it keeps: what others keep is
+// for the resident, or for a consultation, to show.
+func (c *Caller) inspectGrant(ctx context.Context, body fhir.Body) error {
+	d, err := parseDocument(body.Raw)
+	if err != nil || d.Provision == nil || d.Provision.Type != "permit" {
+		return err
+	}
+	for _, x := range d.Provision.Data {
+		k, ok := x.Reference.key(c.policy.cfg.Base)
+		r := fhir.Resource{}
+		if ok {
+			if r, err = c.policy.cfg.Reader.Get(ctx, k); err != nil && !errors.Is(err, fhir.E(fhir.NotFound)) && !errors.Is(err, fhir.E(fhir.Gone)) {
+				return err
+			}
+		}
+		if err != nil || r.Facts.Custodian == "" || r.Facts.Custodian != c.who.Organization {
+			return fhir.Errorf(fhir.Forbidden, "an organisation grants access to its own stored records only").At("Consent.provision.data")
+		}
 	}
 	return nil
 }

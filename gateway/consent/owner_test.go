@@ -1,0 +1,74 @@
+package consent_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+
+	"hutong/fhir"
+	"hutong/gateway/principal"
+)
+
+// neighbour is a resident whose record is Patient/other.
+var neighbour = principal.Principal{
+	Subject: "neighbour", Roles: []principal.Role{principal.Resident}, IdentifierSystem: "s", IdentifierValue: "card-2",
+	Scopes: []string{"patient/*.rs", "patient/Consent.cruds"},
+}
+
+// TestResidentsKeepTheirConsents: the exchange is the custodian of all of them,
+// so the custodian rule does not hold one resident off another's.
+func TestResidentsKeepTheirConsents(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	denial := func(patient string) string {
+		return `{"resourceType":"Consent","status":"active","scope":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"patient-privacy"}]},
+		"category":[{"text":"privacy"}],"patient":{"reference":"Patient/` + patient + `"},"provision":{"type":"deny",` + actor("IRCP", "Organization/clinic") + `}}`
+	}
+	status, answer := w.as(resident).do(http.MethodPost, "/fhir/Consent", denial("muni-1"))
+	var made struct{ ID string }
+	if must(t, json.Unmarshal([]byte(answer), &made)); status != http.StatusCreated {
+		t.Fatalf("%d %s", status, answer)
+	}
+	path := "/fhir/Consent/" + made.ID
+	withID := `{"id":"` + made.ID + `",` + denial("other")[1:]
+	for _, try := range [][]string{
+		{http.MethodDelete, "", ""},
+		{http.MethodPut, withID, "application/fhir+json"},
+		{http.MethodPatch, `[{"op":"replace","path":"/patient/reference","value":"Patient/other"}]`, "application/json-patch+json"},
+	} {
+		if got, answer := w.as(neighbour).do(try[0], path, try[1], "Content-Type", try[2]); got != http.StatusForbidden {
+			t.Errorf("a neighbour's %s: %d %s", try[0], got, answer)
+		}
+	}
+	if got, answer := w.as(resident).do(http.MethodDelete, path, ""); got != http.StatusNoContent {
+		t.Errorf("the resident's own delete: %d %s", got, answer)
+	}
+}
+
+// TestAnOrganisationGrantsItsOwnRecords, not those that others keep.
+func TestAnOrganisationGrantsItsOwnRecords(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	end := w.now.Add(time.Hour).Format(fhir.InstantLayout)
+	grant := func(data string) string {
+		return privacy("g", `{"type":"permit","period":{"end":"`+end+`"},`+actor("IRCP", "Practitioner/han")+
+			`,"data":[{"meaning":"instance","reference":{"reference":"`+data+`"}}]}`)
+	}
+	for _, c := range []struct {
+		org, data string
+		want      int
+	}{
+		{"clinic", "Observation/o-muni", http.StatusForbidden},
+		{"clinic", "Observation/nowhere", http.StatusForbidden},
+		{"clinic", "http://elsewhere/Observation/1", http.StatusForbidden},
+		{"muni", "Observation/o-muni", http.StatusCreated},
+	} {
+		if got, answer := w.as(his(c.org)).do(http.MethodPut, "/fhir/Consent/g", grant(c.data)); got != c.want {
+			t.Errorf("%s grants %s: %d %s", c.org, c.data, got, answer)
+		}
+	}
+	if got := w.as(drHan).status("Observation/o-muni"); got != http.StatusOK {
+		t.Errorf("what its custodian granted: %d", got)
+	}
+}
