@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"hutong/fhir"
@@ -148,6 +149,9 @@ func parseHistory(r *HistoryRequest) (h store.History, self, token string, err e
 	used := url.Values{}
 	for name, list := range values {
 		value := list[0]
+		if len(list) > 1 {
+			return h, "", "", fhir.Errorf(fhir.Invalid, "parameter stands twice").At(name)
+		}
 		switch name {
 		case "_format", "_pretty", "_summary":
 			continue
@@ -182,6 +186,7 @@ func parseHistory(r *HistoryRequest) (h store.History, self, token string, err e
 // instant reads a date, dateTime or instant as the moments [lo,hi) that it
 // covers.
 func instant(s string) (lo, hi time.Time, err error) {
+	s = strings.ReplaceAll(s, " ", "+") // the '+' of a zone arrives as a blank
 	for _, l := range []struct {
 		layout string
 		end    func(time.Time) time.Time

@@ -3,6 +3,7 @@ package interact_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,5 +81,62 @@ func TestConfigIsChecked(t *testing.T) {
 	h := build(t, nil)
 	if h.BaseURL() != base || !h.IsType("Patient") || h.IsType("Nonsense") {
 		t.Error("base or types")
+	}
+}
+
+// TestAPatchIsBounded: 100,000 operations took a minute and a half of one
+// processor, whatever time the request had.
+func TestAPatchIsBounded(t *testing.T) {
+	t.Parallel()
+	h := build(t, nil)
+	h.put("", pat("p", "1"))
+	ops := `{"op":"add","path":"/name","value":[]}` + strings.Repeat(`,{"op":"add","path":"/name/0","value":{"text":"a"}}`, 1000)
+	_, err := h.Patch(context.Background(), interact.SystemCaller(""), patientKey("p"), []byte("["+ops+"]"), interact.WriteOptions{})
+	if !errors.Is(err, fhir.E(fhir.TooCostly)) {
+		t.Errorf("a patch of 1001 operations: %v", err)
+	}
+}
+
+func TestHistoryParameters(t *testing.T) {
+	t.Parallel()
+	h := build(t, nil)
+	h.put("", pat("p", "1"))
+	for query, want := range map[string]fhir.Kind{
+		"_since=2020-01-01T00:00:00+08:00": 0, // an unescaped '+', as clients write it
+		"_since=2020-01-01&_since=2021":    fhir.Invalid,
+		"_count=1&_count=2":                fhir.Invalid,
+	} {
+		_, err := h.History(context.Background(), interact.SystemCaller(""), interact.HistoryRequest{Key: patientKey("p"), Query: query})
+		if fhir.KindOf(err) != want && (err != nil || want != 0) {
+			t.Errorf("%s: %v", query, err)
+		}
+	}
+}
+
+// TestABodyThatIsNoResource says so, and names no element of it.
+func TestABodyThatIsNoResource(t *testing.T) {
+	t.Parallel()
+	h := build(t, nil)
+	for _, body := range []string{`{}`, `[]`, `null`, `"x"`, `{"resourceType":5}`} {
+		_, err := h.Create(context.Background(), interact.SystemCaller(""), "Patient", []byte(body), interact.WriteOptions{})
+		if !errors.Is(err, fhir.E(fhir.Structure)) || strings.Contains(err.Error(), ".resourceType") {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+}
+
+// TestReadsInABundleSayWhere the fault is.
+func TestReadsInABundleSayWhere(t *testing.T) {
+	t.Parallel()
+	h := build(t, nil)
+	for _, kind := range []string{"batch", "transaction"} {
+		bundle := `{"resourceType":"Bundle","type":"` + kind + `","entry":[{"request":{"method":"GET","url":"Patient/none"}}]}`
+		b, err := h.Transaction(context.Background(), interact.SystemCaller(""), []byte(bundle), interact.BundleOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer := string(bytesOf(t, b)); !strings.Contains(answer, `"expression":["Bundle.entry[0]"]`) {
+			t.Errorf("%s: %s", kind, answer)
+		}
 	}
 }

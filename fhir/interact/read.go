@@ -216,22 +216,22 @@ func (x *bundleRun) readHistory(r *bundleRead, parts []string, query string) {
 	r.list = func(ctx context.Context) (*Bundle, error) { return x.s.History(ctx, x.c, req) }
 }
 
-// runRead answers the entry of a GET.
-func (x *bundleRun) runRead(ctx context.Context, r *bundleRead) Entry {
+// runRead answers the entry of a GET, which stands at the expression at.
+func (x *bundleRun) runRead(ctx context.Context, r *bundleRead, at string) Entry {
 	if r.list != nil {
 		b, err := r.list(ctx)
 		if err != nil {
-			return failed(ctx, err)
+			return failed(ctx, locate(err, at))
 		}
 		var buf bytes.Buffer
 		if _, err := b.WriteTo(&buf); err != nil {
-			return failed(ctx, err)
+			return failed(ctx, locate(err, at))
 		}
 		return Entry{JSON: buf.Bytes(), Status: "200 OK"}
 	}
 	res, err := r.run(ctx)
 	if err != nil {
-		return failed(ctx, err)
+		return failed(ctx, locate(err, at))
 	}
 	e := Entry{FullURL: x.s.cfg.BaseURL + "/" + res.Key.String(), Status: "200 OK", ETag: res.ETag(), Modified: res.LastUpdated}
 	if r.noneMatch != "" && strings.Trim(r.noneMatch, " ") == res.ETag() {

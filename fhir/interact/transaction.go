@@ -271,7 +271,7 @@ func (x *bundleRun) answer(ctx context.Context, it *item) Entry {
 	case it.err != nil:
 		return failed(ctx, it.err)
 	case it.read != nil:
-		return x.runRead(ctx, it.read)
+		return x.runRead(ctx, it.read, it.at)
 	}
 	return it.write.answer(ctx, x.o.Representation, x.s.cfg.BaseURL)
 }

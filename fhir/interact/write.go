@@ -147,7 +147,10 @@ func (s *Service) admit(d *draft) error {
 // check holds the content of a draft against its address and the definitions.
 func (s *Service) check(d *draft) error {
 	path := d.doc.Path(d.node)
-	if t := d.doc.ResourceType(d.node); t != d.key.Type {
+	switch t := d.doc.ResourceType(d.node); {
+	case t == "":
+		return fhir.Errorf(fhir.Structure, "a resource must be a JSON object with a resourceType").At(d.at)
+	case t != d.key.Type:
 		return fhir.Errorf(fhir.Invalid, "the resource is not of the type %s", d.key.Type).At(path + ".resourceType")
 	}
 	if d.action != create && d.criteria == "" && d.doc.ChildText(d.node, "id") != d.key.ID {
@@ -202,8 +205,12 @@ func (u *unit) disclose(note *Disclosure) {
 	}
 }
 
-// maxPatchCopies bounds what copy operations may add, in bytes.
-const maxPatchCopies = 8 << 20
+// What one patch may cost. Every operation on an array moves its elements, so
+// that the time grows with the operations times the elements.
+const (
+	maxPatchOps    = 1000
+	maxPatchCopies = 8 << 20 // bytes that copy operations may add
+)
 
 // applyPatch makes the draft's content from the current version and its JSON
 // Patch (RFC 6902). Members that the patch does not touch keep their bytes. A
@@ -212,6 +219,9 @@ func (u *unit) applyPatch(d *draft) error {
 	ops, err := jsonpatch.DecodePatch(d.patch)
 	if err != nil {
 		return fhir.Errorf(fhir.Structure, "the body is not a JSON Patch")
+	}
+	if len(ops) > maxPatchOps {
+		return fhir.Errorf(fhir.TooCostly, "the patch has %d operations; at most %d are taken", len(ops), maxPatchOps)
 	}
 	o := jsonpatch.NewApplyOptions()
 	o.AccumulatedCopySizeLimit = maxPatchCopies
