@@ -27,6 +27,7 @@ type cli struct {
 	Token       tokenCmd       `cmd:"" help:"Get an access token from an exchange."`
 	Account     accountCmd     `cmd:"" help:"Add and disable users and clients (server stopped)."`
 	Health      healthCmd      `cmd:"" help:"Ask a running exchange whether it is ready."`
+	Mpi         mpiCmd         `cmd:"" help:"Match plain CSV files of people with the index's engine."`
 	VerifyAudit verifyAuditCmd `cmd:"" help:"Prove the audit chain whole."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }

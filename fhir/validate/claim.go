@@ -215,8 +215,9 @@ func (r *run) constraints(e *element, c uint32, f *schema.Field, t *schema.Type)
 	if f != nil {
 		text = wrap(text, f, t)
 	}
-	for _, k := range e.constraints {
-		result, err := k.expr.Evaluate(text)
+	for i := range e.constraints {
+		k := &e.constraints[i]
+		result, err := k.evaluate(text)
 		if err != nil {
 			r.report(fhir.Warning, invariantID, "profile-constraint", "profile "+r.claimed+": "+k.key+" could not be evaluated")
 			continue

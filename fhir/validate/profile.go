@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/gofhir/fhirpath"
 
@@ -65,6 +66,19 @@ type constraint struct {
 	key, text string
 	severity  fhir.Severity
 	expr      *fhirpath.Expression
+	alone     bool // uses regular expressions: see regexes
+}
+
+// regexes keeps apart the evaluations that use regular expressions: the cache
+// that gofhir/fhirpath v1.4.0 shares among them is not safe for concurrent use.
+var regexes sync.Mutex
+
+func (k *constraint) evaluate(text []byte) (fhirpath.Collection, error) {
+	if k.alone {
+		regexes.Lock()
+		defer regexes.Unlock()
+	}
+	return k.expr.Evaluate(text)
 }
 
 // compileProfiles compiles the definitions by url.
@@ -299,6 +313,7 @@ func (c *profileCompiler) constraint(e *element, at uint32, t *schema.Type) erro
 		if strings.Contains(rule, "trace(") {
 			return fmt.Errorf("constraint %s: trace() would print what a resource holds", c.d.ChildText(k, "key"))
 		}
+		alone := strings.Contains(strings.ToLower(rule), "matches")
 		if e.name != "" {
 			rule = e.name + ".all(" + rule + ")"
 		}
@@ -310,7 +325,7 @@ func (c *profileCompiler) constraint(e *element, at uint32, t *schema.Type) erro
 		if c.d.ChildText(k, "severity") == "warning" {
 			severity = fhir.Warning
 		}
-		e.constraints = append(e.constraints, constraint{c.d.ChildText(k, "key"), c.d.ChildText(k, "human"), severity, expr})
+		e.constraints = append(e.constraints, constraint{c.d.ChildText(k, "key"), c.d.ChildText(k, "human"), severity, expr, alone})
 	}
 	return nil
 }

@@ -200,7 +200,7 @@ func (e *Exchange) openGateway(ctx context.Context) (err error) {
 	}
 	e.recognition, err = recognition.New(recognition.Config{
 		Records: e.fhir, Callers: e.policy, Catalogue: catalogue, Space: e.Store.Space("recognition"), BaseURL: e.cfg.PublicURL,
-		Links: e.index, Units: &e.units,
+		Links: e.index, Units: &e.units, Custodian: e.cfg.Operator,
 	})
 	return err
 }

@@ -166,6 +166,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		BytesPerSync:                1 << 20,
 		FormatMajorVersion:          pebble.FormatNewest,
 		Logger:                      &s.health,
+		EventListener:               &pebble.EventListener{DataCorruption: s.health.Corrupt},
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 	}
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionBalanced })

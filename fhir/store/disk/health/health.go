@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/rs/zerolog"
 
@@ -68,6 +70,13 @@ func (m *Monitor) Errorf(format string, args ...any) {
 func (m *Monitor) Fatalf(format string, args ...any) {
 	m.Fail(fmt.Errorf("pebble: "+format, args...))
 	runtime.Goexit()
+}
+
+// Corrupt takes note of a damaged file and returns, so that the read that met
+// it fails by its own error. The bounds that Pebble tells of are index values:
+// they stay out of the log.
+func (m *Monitor) Corrupt(info pebble.DataCorruptionInfo) {
+	m.Fail(fmt.Errorf("%s is damaged: restore it from a backup", filepath.Base(info.Path)))
 }
 
 // FS waits where the disk is full instead of failing, since Pebble
