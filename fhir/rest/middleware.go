@@ -16,10 +16,13 @@ import (
 	"hutong/fhir/interact/outcome"
 )
 
-// identify gives the request an id, the client's if it is harmless, and finds
-// the language of its texts.
+// identify gives the request an id, if nobody has: the client's if it is
+// harmless. It finds the language of the texts.
 func (s *Server) identify(c *gin.Context) {
-	id := c.GetHeader("X-Request-Id")
+	id := c.Writer.Header().Get("X-Request-Id") // as the log and the audit trail have it
+	if id == "" {
+		id = c.GetHeader("X-Request-Id")
+	}
 	if !fhir.ValidID(id) {
 		var b [12]byte
 		_, _ = rand.Read(b[:]) // never fails, see crypto/rand

@@ -3,6 +3,7 @@ package rest_test
 import (
 	"bytes"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -98,5 +99,22 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 	if _, err := rest.New(rest.Config{Service: &interact.Service{}, Caller: open, Operations: []rest.Operation{{Name: "match", Handler: echo}}}); err == nil {
 		t.Error("an operation without $ is taken")
+	}
+}
+
+// TestTheRequestKeepsItsID: the one under which the log and the audit trail
+// know it is the one that the client is told.
+func TestTheRequestKeepsItsID(t *testing.T) {
+	t.Parallel()
+	server, err := rest.New(rest.Config{Service: start(t, nil).service, Caller: open})
+	if err != nil {
+		t.Fatal(err)
+	}
+	router := gin.New()
+	server.Mount(router.Group("/fhir", func(c *gin.Context) { c.Header("X-Request-Id", "logged") }))
+	answer := httptest.NewRecorder()
+	router.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/fhir/metadata", nil))
+	if got := answer.Header().Get("X-Request-Id"); got != "logged" {
+		t.Errorf("told %q", got)
 	}
 }

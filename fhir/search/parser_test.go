@@ -273,7 +273,7 @@ func (codes) Expand(vs string) ([]fhir.Coding, error) {
 	case "http://vs/empty":
 		return nil, nil
 	}
-	return nil, fhir.Errorf(fhir.Invalid, "there is no such value set")
+	return nil, fhir.Errorf(fhir.NotFound, "there is no such value set")
 }
 func (codes) Below(c fhir.Coding) ([]fhir.Coding, error) {
 	return []fhir.Coding{c, {System: "s", Code: "c"}}, nil
@@ -301,7 +301,7 @@ func TestExpander(t *testing.T) {
 		}
 	}
 	var e *fhir.Error
-	if _, err := k.p.Parse("Observation", "code:in=http://vs/none"); !errors.As(err, &e) || e.Kind != fhir.Invalid {
+	if _, err := k.p.Parse("Observation", "code:in=http://vs/none"); !errors.As(err, &e) || e.Kind != fhir.Invalid || !strings.Contains(err.Error(), "code:in") {
 		t.Errorf("unknown value set: %v", err)
 	}
 }

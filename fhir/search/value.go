@@ -34,12 +34,14 @@ func (v *valueReader) read(s string) ([]Value, error) {
 	return []Value{one}, nil
 }
 
-func (v *valueReader) fail(err error) error {
+func (v *valueReader) fail(err error) error { return v.refuse(fhir.Invalid, err.Error()) }
+
+func (v *valueReader) refuse(kind fhir.Kind, text string) error {
 	name := v.param.Code
 	if v.modifier != NoModifier {
 		name += ":" + string(v.modifier)
 	}
-	return fhir.Errorf(fhir.Invalid, "parameter %s: %s", name, err.Error())
+	return fhir.Errorf(kind, "parameter %s: %s", name, text)
 }
 
 func (v *valueReader) one(s string) (Value, error) {
@@ -123,7 +125,13 @@ func (v *valueReader) expand(one Value) ([]Value, error) {
 	default:
 		codes, err = v.p.o.Expander.Expand(one.Code)
 	}
-	if err != nil {
+	switch kind := fhir.KindOf(err); {
+	case err == nil:
+	case kind == fhir.NotFound: // the fault is in the query, not in its address
+		return nil, v.refuse(fhir.Invalid, "the value set or the code is not known here")
+	case kind == fhir.NotSupported:
+		return nil, v.refuse(kind, "the code system is not held here; the value is written system|code")
+	default:
 		return nil, err
 	}
 	values := []Value{}
