@@ -28,6 +28,9 @@ type Options struct {
 	// Possible is the probability from which a pair is reported; 0 is 0.1.
 	Possible float64
 	Now      time.Time
+	// Progress, if not nil, is told now and then how far a stage is; a total of
+	// 0 is not known.
+	Progress func(stage string, done, total int)
 }
 
 // Pair is a scored pair of records, by index. A < B.
@@ -55,22 +58,56 @@ func Match(ctx context.Context, records []*normal.Record, o Options) (*Result, e
 	if o.Possible == 0 {
 		o.Possible = 0.1
 	}
-	r := &run{o: o, records: records, res: &Result{}, compact: 1 << 20}
+	r := newRun(records, o)
+	r.compare = score.CompareFile
 	if err := r.meet(ctx); err != nil {
 		return nil, err
 	}
-	if err := r.train(ctx); err != nil {
+	base, err := score.FileDefault()
+	if err != nil {
 		return nil, err
 	}
-	if err := r.score(ctx); err != nil {
+	if err := r.train(ctx, base, "trained"); err != nil {
 		return nil, err
 	}
-	r.cluster()
+	// The first division tells persons apart, so that the second can count in
+	// how many of them a name or a town occurs.
+	for second := range 2 {
+		if second == 1 {
+			r.model = r.model.WithFrequency(r.model.CountPersons(r.records, r.res.Clusters))
+		}
+		if err := r.score(ctx); err != nil {
+			return nil, err
+		}
+		r.cluster()
+	}
+	r.transitive()
+	r.res.Model = r.model
 	return r.res, nil
+}
+
+// Train estimates a model for the index from a file: the levels are those of
+// score.Compare, and what the file never shows is as in the built-in model. An
+// error is the context's.
+func Train(ctx context.Context, records []*normal.Record, version string, o Options) (*score.Model, error) {
+	r := newRun(records, o)
+	r.compare = score.Compare
+	base, err := score.Default()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.meet(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.train(ctx, base, version); err != nil {
+		return nil, err
+	}
+	return r.model, nil
 }
 
 type run struct {
 	o       Options
+	compare func(a, b *normal.Record) score.Vector
 	records []*normal.Record
 	pairs   [][2]int32     // that met, sorted
 	compact int            // how many pairs remained when repeats were last dropped
@@ -78,6 +115,13 @@ type run struct {
 	model   *score.Model
 	weights map[[2]int32]float64 // of likely pairs, and of those that clusters asked for
 	res     *Result
+}
+
+func newRun(records []*normal.Record, o Options) *run {
+	if o.Progress == nil {
+		o.Progress = func(string, int, int) {}
+	}
+	return &run{o: o, records: records, res: &Result{}, compact: 1 << 20}
 }
 
 // wideUpTo is the file size up to which blocks are made from pairs of whatever
@@ -95,8 +139,11 @@ func (r *run) meet(ctx context.Context) error {
 		keys = block.Keys
 	}
 	for i, rec := range r.records {
-		if i%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
+		if i%1024 == 0 {
+			r.o.Progress("block", i, len(r.records))
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 		}
 		for _, k := range keys(rec, r.o.Now) {
 			lists[k] = append(lists[k], int32(i))
@@ -135,44 +182,57 @@ func (r *run) across(a, b int) bool {
 }
 
 // strangers is how many random pairs u is estimated from.
-const strangers = 50_000
+const strangers = 400_000
 
-func (r *run) train(ctx context.Context) error {
-	base, err := score.Default()
-	if err != nil {
-		return err
+// strangers draws pairs, or takes all where they are few.
+func (r *run) strangers(seen map[score.Vector]int) {
+	n := len(r.records)
+	add := func(a, b int) {
+		if a != b && r.across(a, b) {
+			seen[r.compare(r.records[a], r.records[b])]++
+		}
 	}
+	if n*n/2 <= strangers {
+		for a := range n {
+			for b := a + 1; b < n; b++ {
+				add(a, b)
+			}
+		}
+		return
+	}
+	rng := rand.New(rand.NewPCG(1, 2)) // fixed: the same file gives the same answer
+	for range strangers {
+		a, b := rng.IntN(n), rng.IntN(n)
+		add(min(a, b), max(a, b))
+	}
+}
+
+func (r *run) train(ctx context.Context, base *score.Model, version string) error {
 	r.vectors = make([]score.Vector, len(r.pairs))
 	s := score.Sample{Candidates: map[score.Vector]int{}, Strangers: map[score.Vector]int{}}
 	for i, p := range r.pairs {
-		if i%4096 == 0 && ctx.Err() != nil {
-			return ctx.Err()
+		if i%4096 == 0 {
+			r.o.Progress("compare", i, len(r.pairs))
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 		}
-		r.vectors[i] = score.Compare(r.records[p[0]], r.records[p[1]])
+		r.vectors[i] = r.compare(r.records[p[0]], r.records[p[1]])
 		s.Candidates[r.vectors[i]]++
 	}
+	r.strangers(s.Strangers)
 	n := len(r.records)
-	rng := rand.New(rand.NewPCG(1, 2)) // fixed: the same file gives the same answer
-	for range min(strangers, n*n) {
-		a, b := rng.IntN(n), rng.IntN(n)
-		if a > b {
-			a, b = b, a
-		}
-		if a != b && r.across(a, b) {
-			s.Strangers[score.Compare(r.records[a], r.records[b])]++
-		}
-	}
 	s.Pairs = float64(n) * float64(n-1) / 2
 	if r.o.Split > 0 {
 		s.Pairs = float64(r.o.Split) * float64(n-r.o.Split)
 	}
-	r.model = score.Train(base, s, "trained").WithFrequency(score.CountNames(r.records))
-	r.res.Model = r.model
+	r.model = score.Train(base, s, version)
 	return nil
 }
 
 func (r *run) score(ctx context.Context) error {
 	r.weights = make(map[[2]int32]float64)
+	r.res.Pairs = nil
 	for i, p := range r.pairs {
 		if i%4096 == 0 && ctx.Err() != nil {
 			return ctx.Err()
@@ -183,8 +243,13 @@ func (r *run) score(ctx context.Context) error {
 			r.res.Pairs = append(r.res.Pairs, Pair{A: int(p[0]), B: int(p[1]), Probability: s.Probability, Weight: s.Weight})
 		}
 	}
+	r.sort()
+	return nil
+}
+
+// sort puts the likeliest pair first.
+func (r *run) sort() {
 	slices.SortFunc(r.res.Pairs, func(x, y Pair) int {
 		return cmp.Or(cmp.Compare(y.Weight, x.Weight), cmp.Compare(x.A, y.A), cmp.Compare(x.B, y.B))
 	})
-	return nil
 }

@@ -4,8 +4,10 @@ import "math"
 
 // cluster joins records from the likeliest pair down. Two groups join only if
 // the pairs across them agree on the whole: the mean of their log-odds, the
-// pair at hand included, must be positive, so that one weak bridge does not
-// join two persons. Pairs that never met in a block are compared now.
+// pair at hand included, must reach that of Auto, so that one weak bridge does
+// not join two persons, and a doubtful pair joins where the rest speaks for it.
+// Pairs that never met in a block are compared now. One-to-one is greedy: the
+// likeliest pair first.
 func (r *run) cluster() {
 	c := &clusters{root: make([]int, len(r.records)), group: make([][]int, len(r.records)), partner: make([]bool, len(r.records))}
 	for i := range r.records {
@@ -13,10 +15,7 @@ func (r *run) cluster() {
 	}
 	for i := range r.res.Pairs {
 		p := &r.res.Pairs[i]
-		if p.Probability < r.o.Auto {
-			break
-		}
-		if r.o.OneToOne && (c.partner[p.A] || c.partner[p.B]) {
+		if r.o.OneToOne && (p.Probability < r.o.Auto || c.partner[p.A] || c.partner[p.B]) {
 			continue
 		}
 		a, b := c.root[p.A], c.root[p.B]
@@ -44,17 +43,41 @@ func (r *run) agree(as, bs []int) bool {
 			}
 		}
 	}
-	return n == 0 || sum/n > 0
+	return n == 0 || sum/n >= math.Log2(r.o.Auto/(1-r.o.Auto))
 }
 
 func (r *run) weight(a, b int) float64 {
 	k := [2]int32{int32(a), int32(b)}
 	w, met := r.weights[k]
 	if !met {
-		w = r.model.Score(r.records[a], r.records[b]).Weight
+		w = r.model.ScoreFile(r.records[a], r.records[b]).Weight
 		r.weights[k] = w
 	}
 	return w
+}
+
+// transitive adds the pairs that are together in a cluster by way of others,
+// so that the pairs and the clusters say the same.
+func (r *run) transitive() {
+	listed := make(map[[2]int]bool, len(r.res.Pairs))
+	for _, p := range r.res.Pairs {
+		listed[[2]int{p.A, p.B}] = true
+	}
+	groups := map[int][]int{}
+	for i, root := range r.res.Clusters {
+		groups[root] = append(groups[root], i)
+	}
+	for _, g := range groups {
+		for i, a := range g {
+			for _, b := range g[i+1:] {
+				if r.across(a, b) && !listed[[2]int{a, b}] {
+					s := r.model.ScoreFile(r.records[a], r.records[b])
+					r.res.Pairs = append(r.res.Pairs, Pair{A: a, B: b, Probability: s.Probability, Weight: s.Weight, Auto: true})
+				}
+			}
+		}
+	}
+	r.sort()
 }
 
 type clusters struct {

@@ -13,6 +13,9 @@ type Record struct {
 	Order     int  // multipleBirthInteger; 0 if unknown
 	Multiple  bool // born as one of several
 	Deceased  bool
+
+	// Of files only (batch matching); the index neither reads nor stores them.
+	BirthPlace, Occupation string // folded
 }
 
 // Emergency reports an unknown patient (无名氏): identified by a temporary

@@ -43,8 +43,11 @@ func names(a, b *normal.Record) (family, given Level) {
 // rank orders pairs of levels, the best first; silence costs less than a
 // difference.
 func rank(l Level) int {
-	if l == Silent {
+	switch l {
+	case Silent:
 		return int(NameClose)
+	case NameRemote:
+		l = NameSwapped
 	}
 	return int(l) * int(l)
 }

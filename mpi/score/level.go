@@ -22,7 +22,20 @@ const (
 	Fields
 )
 
-var fieldNames = [Fields]string{"citizenId", "cards", "family", "given", "birthDate", "gender", "phone", "addressLine", "addressPlace"}
+// Fields of files only (CompareFile); the index leaves them silent.
+const (
+	Street     Field = iota + Fields // address line without its number
+	Number                           // house number
+	City                             // city and district
+	Post                             // postcode
+	State                            //
+	BirthPlace                       //
+	Occupation                       //
+	AllFields
+)
+
+var fieldNames = [AllFields]string{"citizenId", "cards", "family", "given", "birthDate", "gender", "phone", "addressLine", "addressPlace",
+	"street", "houseNumber", "city", "postalCode", "state", "birthPlace", "occupation"}
 
 // String is the field's name in models and APIs.
 func (f Field) String() string { return fieldNames[f] }
@@ -43,6 +56,7 @@ const (
 	NameClose                      // alike: Jaro-Winkler 0.85 and more, or an initial
 	NameSwapped                    // family and given name exchanged
 	NameDifferent                  // neither
+	NameRemote                     // files only: faintly alike, Jaro-Winkler 0.75 and more
 )
 
 // Levels of Birth.
@@ -53,6 +67,7 @@ const (
 	BirthPartial         // as far as the less precise one goes, or year alike and 1 January
 	BirthYear            // same year
 	BirthDifferent       //
+	BirthNear            // files only: two of year, month and day agree, or six of eight digits
 )
 
 // Levels of Citizen.
@@ -86,16 +101,28 @@ const (
 	PlaceDifferent       //
 )
 
-var levelNames = [Fields][]string{
+// Levels of the fields of files.
+const (
+	TextExact     Level = iota + 1
+	TextSlip            // one slip apart
+	TextClose           // most of the text agrees
+	TextAlike           // half of it agrees, or the beginning of the postcode
+	TextDifferent       //
+)
+
+var textLevels = []string{"silent", "exact", "slip", "close", "alike", "different"}
+
+var levelNames = [AllFields][]string{
 	Citizen: {"silent", "equal", "repaired", "invalid-equal", "different"},
 	Cards:   {"silent", "several", "one", "slip", "different"},
-	Family:  {"silent", "exact", "sound", "fuzzy", "typo", "close", "swapped", "different"},
-	Given:   {"silent", "exact", "sound", "fuzzy", "typo", "close", "swapped", "different"},
-	Birth:   {"silent", "exact", "swapped", "slip", "partial", "year", "different"},
+	Family:  {"silent", "exact", "sound", "fuzzy", "typo", "close", "swapped", "different", "remote"},
+	Given:   {"silent", "exact", "sound", "fuzzy", "typo", "close", "swapped", "different", "remote"},
+	Birth:   {"silent", "exact", "swapped", "slip", "partial", "year", "different", "near"},
 	Sex:     {"silent", "same", "near", "different"},
 	Phone:   {"silent", "same", "near", "different"},
 	Line:    {"silent", "exact", "close", "region", "different"},
 	Place:   {"silent", "exact", "close", "region", "different"},
+	Street:  textLevels, Number: textLevels, City: textLevels, Post: textLevels, State: textLevels, BirthPlace: textLevels, Occupation: textLevels,
 }
 
 // Levels is how many levels f has, Silent included.
@@ -105,4 +132,4 @@ func (f Field) Levels() int { return len(levelNames[f]) }
 func (f Field) LevelName(l Level) string { return levelNames[f][l] }
 
 // Vector is the outcome of a comparison: one level a field.
-type Vector [Fields]Level
+type Vector [AllFields]Level

@@ -26,8 +26,8 @@ type Model struct {
 	Version    string
 	Prior      float64 // share of true pairs among all pairs
 	Thresholds Thresholds
-	rates      [Fields][]Rates
-	weights    [Fields][]float64
+	rates      [AllFields][]Rates
+	weights    [AllFields][]float64
 	Frequency  Frequency
 }
 
@@ -38,31 +38,59 @@ type Frequency struct {
 	Given       map[string]float64 `json:"given"`
 	OtherFamily float64            `json:"otherFamily"` // of a family name that is not listed; 0 leaves names alone
 	OtherGiven  float64            `json:"otherGiven"`
+	// Text holds shares of the values of file fields, by field name. A value
+	// that is not listed has the field's average.
+	Text map[string]map[string]float64 `json:"text,omitempty"`
 }
 
 //go:embed data/hutong-zh-1.json
 var defaultModel []byte
 
+//go:embed data/hutong-file-1.json
+var fileModel []byte
+
+// FileDefault is where training on a file of unknown making starts.
+func FileDefault() (*Model, error) { return Load(fileModel) }
+
 // Default is the built-in model for a Chinese region.
 func Default() (*Model, error) { return Load(defaultModel) }
 
+// document is the JSON form of a model: fields[field][level] = [m, u].
+type document struct {
+	Version    string                           `json:"version"`
+	Prior      float64                          `json:"prior"`
+	Thresholds Thresholds                       `json:"thresholds"`
+	Fields     map[string]map[string][2]float64 `json:"fields"`
+	Frequency  Frequency                        `json:"frequency"`
+}
+
+// MarshalJSON is the form that Load reads.
+func (m *Model) MarshalJSON() ([]byte, error) {
+	doc := document{m.Version, m.Prior, m.Thresholds, map[string]map[string][2]float64{}, m.Frequency}
+	for f := range AllFields {
+		levels := map[string][2]float64{}
+		for l := Level(1); int(l) < f.Levels(); l++ {
+			levels[f.LevelName(l)] = [2]float64{m.rates[f][l].M, m.rates[f][l].U}
+		}
+		doc.Fields[f.String()] = levels
+	}
+	return json.Marshal(doc)
+}
+
 // Load reads a model from its JSON form.
 func Load(data []byte) (*Model, error) {
-	var doc struct {
-		Version    string                           `json:"version"`
-		Prior      float64                          `json:"prior"`
-		Thresholds Thresholds                       `json:"thresholds"`
-		Fields     map[string]map[string][2]float64 `json:"fields"`
-		Frequency  Frequency                        `json:"frequency"`
-	}
+	var doc document
 	if err := json.Unmarshal(data, &doc); err != nil {
 		return nil, fmt.Errorf("score: model: %w", err)
 	}
 	m := &Model{Version: doc.Version, Prior: doc.Prior, Thresholds: doc.Thresholds, Frequency: doc.Frequency}
-	for f := Field(0); f < Fields; f++ {
+	for f := Field(0); f < AllFields; f++ {
 		m.rates[f] = make([]Rates, f.Levels())
 		for l := Level(1); int(l) < f.Levels(); l++ {
 			r, ok := doc.Fields[f.String()][f.LevelName(l)]
+			if !ok && fileOnly(f, l) {
+				r, ok = [2]float64{0.5, 0.5}, true
+			}
 			if !ok || r[0] <= 0 || r[1] <= 0 || r[0] > 1 || r[1] > 1 {
 				return nil, fmt.Errorf("score: model %s: %s.%s needs m and u in (0,1]", doc.Version, f, f.LevelName(l))
 			}
@@ -74,6 +102,12 @@ func Load(data []byte) (*Model, error) {
 	}
 	m.weigh()
 	return m, nil
+}
+
+// fileOnly reports a level that only CompareFile gives: a model for the index
+// may leave it out, and it then says nothing.
+func fileOnly(f Field, l Level) bool {
+	return f >= Fields || (f == Family || f == Given) && l == NameRemote || f == Birth && l == BirthNear
 }
 
 func (m *Model) weigh() {
@@ -91,9 +125,9 @@ func (m *Model) Rates(f Field, l Level) Rates { return m.rates[f][l] }
 // Result is a pair as scored.
 type Result struct {
 	Vector      Vector
-	Weights     [Fields]float64 // log2(m/u), name frequency included
-	Frequency   [Fields]float64 // share of people with the shared name; 0 where not used
-	Weight      float64         // their sum
+	Weights     [AllFields]float64 // log2(m/u), name frequency included
+	Frequency   [AllFields]float64 // share of people with the shared name; 0 where not used
+	Weight      float64            // their sum
 	Probability float64
 	Grade       Grade
 }
@@ -111,6 +145,9 @@ const (
 
 // Score weighs the agreement of two records.
 func (m *Model) Score(a, b *normal.Record) Result { return m.Weigh(Compare(a, b), a, b) }
+
+// ScoreFile is Score by CompareFile.
+func (m *Model) ScoreFile(a, b *normal.Record) Result { return m.Weigh(CompareFile(a, b), a, b) }
 
 // Weigh is Score for records that were compared before.
 func (m *Model) Weigh(v Vector, a, b *normal.Record) Result {
@@ -147,6 +184,7 @@ func (m *Model) grade(p float64) Grade {
 // rareNames replaces the average u of an exact name by the share of the name
 // itself.
 func (m *Model) rareNames(a, b *normal.Record, r *Result) {
+	m.rareTexts(a, b, r)
 	if m.Frequency.OtherFamily == 0 {
 		return
 	}

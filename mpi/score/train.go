@@ -19,18 +19,23 @@ const rounds = 60
 
 // Train estimates a model from unlabelled pairs: u is what random pairs show; m
 // and the prior follow by expectation maximisation over the candidate pairs,
-// started from base. Both are smoothed by base, so that a level that the sample
+// started from base. Random pairs that look like one person count for u as
+// little as they are likely to be strangers. Both are smoothed by base, so that a level that the sample
 // never shows keeps a sane weight. Thresholds are base's.
 func Train(base *Model, s Sample, version string) *Model {
 	m := &Model{Version: version, Prior: base.Prior, Thresholds: base.Thresholds, Frequency: base.Frequency}
 	for f := range m.rates {
 		m.rates[f] = append([]Rates(nil), base.rates[f]...)
 	}
+	m.weigh()
 	m.strangers(base, s.Strangers)
 	m.Prior = min(0.5, 1e3/s.Pairs)
 	m.weigh()
 	for range rounds {
-		if m.maximise(base, s) < 1e-4 {
+		moved := m.maximise(base, s)
+		m.strangers(base, s.Strangers)
+		m.weigh()
+		if moved < 1e-4 {
 			break
 		}
 	}
@@ -41,12 +46,16 @@ func Train(base *Model, s Sample, version string) *Model {
 const smoothing = 2
 
 func (m *Model) strangers(base *Model, seen map[Vector]int) {
+	odds := make(map[Vector]float64, len(seen))
+	for v := range seen {
+		odds[v] = 1 - m.probability(m.sum(v))
+	}
 	for f := range m.rates {
 		counts, total := make([]float64, len(m.rates[f])), 0.0
 		for v, n := range seen {
 			if v[f] != Silent {
-				counts[v[f]] += float64(n)
-				total += float64(n)
+				counts[v[f]] += float64(n) * odds[v]
+				total += float64(n) * odds[v]
 			}
 		}
 		for l := 1; l < len(counts); l++ {
@@ -57,8 +66,8 @@ func (m *Model) strangers(base *Model, seen map[Vector]int) {
 
 // maximise is one round of EM; it gives the largest change of an m.
 func (m *Model) maximise(base *Model, s Sample) float64 {
-	var counts [Fields][]float64
-	var totals [Fields]float64
+	var counts [AllFields][]float64
+	var totals [AllFields]float64
 	for f := range counts {
 		counts[f] = make([]float64, len(m.rates[f]))
 	}
