@@ -12,7 +12,7 @@ import (
 type loadCmd struct {
 	URL     string   `default:"http://127.0.0.1:8080" help:"The exchange."`
 	Client  string   `help:"OAuth2 client to load as; none for an open endpoint."`
-	Key     string   `type:"path" help:"The client's private key (JWK), as the account command wrote it." placeholder:"FILE"`
+	Key     string   `type:"path" help:"The client's private key (PEM), as the account command wrote it." placeholder:"FILE"`
 	Workers int      `default:"4" help:"Requests in flight."`
 	Paths   []string `arg:"" type:"path" help:"Files (.json: a Bundle or a resource; .ndjson: a resource a line) or folders of them."`
 }

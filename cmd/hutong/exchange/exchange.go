@@ -101,7 +101,7 @@ func (e *Exchange) openRepository(ctx context.Context) error {
 		return err
 	}
 	own := e.Store.Space("server")
-	if err := remember(ctx, own, "timezone", loc.String()); err != nil {
+	if err := remember(ctx, own, "timezone", offsets(loc)); err != nil {
 		return err
 	}
 	pageKey, err := secret(ctx, own, "page-key")
@@ -292,9 +292,16 @@ func remember(ctx context.Context, space store.Space, name, value string) error 
 	}
 	old, err := space.Get(ctx, []byte(name))
 	if err == nil && string(old) != value {
-		err = fmt.Errorf("this data directory was made with --%s %s, not %s: its index depends on it", name, old, value)
+		err = fmt.Errorf("this data directory was made with a %s of %s, not %s: its index depends on it", name, old, value)
 	}
 	return err
+}
+
+// offsets tells a zone by what it does, whatever it is called: its offsets in
+// winter and in summer.
+func offsets(loc *time.Location) string {
+	at := func(m time.Month) string { return time.Date(2024, m, 1, 0, 0, 0, 0, loc).Format("-07:00") }
+	return at(time.January) + " " + at(time.July)
 }
 
 // secret gives 32 random bytes that last as long as the data.
