@@ -20,6 +20,7 @@ type links struct {
 	queries   []link                     // conditional references: Patient?identifier=...
 	requests  map[string]*search.Request // of the queries, by text
 	to        map[string][]byte          // text as written -> Type/id
+	entries   map[*draft][]search.Entry  // index values of drafts, for the queries
 }
 
 // link is one reference as written, and where it stands first.
@@ -44,6 +45,7 @@ func (u *unit) resolve(ctx context.Context, snap store.Snapshot) error {
 		l.collect(u.drafts)
 	}
 	l.to = make(map[string][]byte, len(u.drafts)+len(l.queries))
+	l.entries = map[*draft][]search.Entry{}
 	for _, d := range u.drafts {
 		l.name(d)
 	}
@@ -136,7 +138,8 @@ func isConditional(ref []byte) bool {
 }
 
 // follow finds the one resource that a conditional reference means: an entry
-// that is created under the same criteria, or a match in the store.
+// that is written under the same criteria, or the one match there is once the
+// entries are.
 func (u *unit) follow(ctx context.Context, snap store.Snapshot, q link) (fhir.Key, error) {
 	r, err := u.linkRequest(q.text)
 	if err != nil {
@@ -149,15 +152,78 @@ func (u *unit) follow(ctx context.Context, snap store.Snapshot, q link) (fhir.Ke
 	}
 	query := r.Query
 	found, err := u.s.find(ctx, snap, u.c, Op{"search-type", query.Type}, &query)
+	if err != nil {
+		return fhir.Key{}, err
+	}
+	keys, err := u.afterwards(found, &r.Query)
 	switch {
 	case err != nil:
 		return fhir.Key{}, err
-	case len(found) == 0:
+	case len(keys) == 0:
 		return fhir.Key{}, fhir.Errorf(fhir.PreconditionFailed, "no resource matches the conditional reference")
-	case len(found) > 1:
+	case len(keys) > 1:
 		return fhir.Key{}, fhir.Errorf(fhir.MultipleMatches, "more than one resource matches the conditional reference")
 	}
-	return found[0].Key, nil
+	return keys[0], nil
+}
+
+// afterwards gives the matches as they are once the drafts are committed:
+// conditional references are resolved last. found are at most two matches of
+// before. Source: R4 http.html#trules.
+func (u *unit) afterwards(found []fhir.Resource, q *search.Query) ([]fhir.Key, error) {
+	var keys []fhir.Key
+	for i := range found {
+		keys = append(keys, found[i].Key)
+	}
+	if len(keys) > 1 {
+		return keys, nil
+	}
+	for _, d := range u.drafts {
+		if d.idle || d.key.Type != q.Type {
+			continue
+		}
+		keys = slices.DeleteFunc(keys, func(k fhir.Key) bool { return k == d.key })
+		if d.action == remove {
+			continue
+		}
+		entries, err := u.entriesOf(d)
+		if err != nil {
+			return nil, err
+		}
+		if satisfies(d.key, entries, q.Filter) {
+			keys = append(keys, d.key)
+		}
+	}
+	return keys, nil
+}
+
+// entriesOf gives the index values of a draft's content, taken once an attempt.
+func (u *unit) entriesOf(d *draft) ([]search.Entry, error) {
+	if entries, ok := u.links.entries[d]; ok {
+		return entries, nil
+	}
+	entries, _, err := u.s.cfg.Extractor.Extract(nil, d.doc, d.node, nil)
+	if err != nil {
+		return nil, locate(err, d.at)
+	}
+	u.links.entries[d] = entries
+	return entries, nil
+}
+
+// satisfies holds a resource of the Bundle against criteria. A chain, _has and
+// _lastUpdated ask about more than the resource says: none satisfies these.
+func satisfies(k fhir.Key, entries []search.Entry, criteria []search.Predicate) bool {
+	for i := range criteria {
+		p := &criteria[i]
+		if p.Param != nil && p.Param.Code == "_id" && p.Modifier == search.NoModifier {
+			if !slices.ContainsFunc(p.Values, func(v search.Value) bool { return v.Code == k.ID }) {
+				return false
+			}
+		} else if !search.Matches(p, entries) {
+			return false
+		}
+	}
+	return true
 }
 
 func (u *unit) linkRequest(text string) (*search.Request, error) {
