@@ -41,6 +41,9 @@ func writeJSON(c *gin.Context, status int, text []byte) {
 	})
 }
 
+// WriteBundle answers an operation with a Bundle, as a search is answered.
+func WriteBundle(c *gin.Context, b *interact.Bundle) { writeBundle(c, b) }
+
 // writeBundle streams a Bundle.
 func writeBundle(c *gin.Context, b *interact.Bundle) {
 	answer(c, http.StatusOK, func(w io.Writer) error {
