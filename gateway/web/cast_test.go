@@ -111,14 +111,18 @@ func (s *stub) addResults() {
 	lab("kx", "org-clinic", "2025-12-03T08:00:00+08:00", "2823-3", "血清钾", "Potassium", k("16.4", "mg/dL"))
 }
 
-// addAccess makes 31 accesses, the second of them a break-glass.
+// addAccess makes 32 accesses, the second of them a break-glass, the third the
+// exchange's own.
 func (s *stub) addAccess() {
-	for i := range 31 {
+	for i := range 32 {
 		e := obj{"resourceType": "AuditEvent", "id": fmt.Sprint("c-", i), "recorded": time.Date(2026, 11, 22, 1, 30, 0, 0, time.UTC).Add(-time.Duration(i) * 7 * time.Hour).Format(time.RFC3339),
 			"type": coding("http://terminology.hl7.org/CodeSystem/audit-event-type", "rest", "RESTful Operation"), "subtype": []obj{coding("http://hl7.org/fhir/restful-interaction", "search-type", "")}, "action": "E", "outcome": "0",
 			"purposeOfEvent": []obj{{"coding": []obj{coding("http://terminology.hl7.org/CodeSystem/v3-ActReason", "TREAT", "")}}},
 			"agent":          []obj{{"requestor": true, "who": ref("Practitioner/prac-zhou"), "name": "周文"}, {"requestor": false, "who": ref("Organization/org-clinic")}},
 			"source":         obj{"observer": obj{"display": "hutong"}}, "entity": []obj{{"what": ref(person)}, {"what": ref("Observation/k1")}}}
+		if i == 2 { // the exchange's own work, which the page leaves out at first
+			e["agent"] = []obj{{"requestor": true, "altId": "system"}}
+		}
 		if i == 1 {
 			e["agent"] = []obj{{"requestor": true, "who": ref("Practitioner/prac-han")}, {"requestor": false, "who": ref("Organization/org-muni")}}
 			e["subtype"] = []obj{coding("https://hutong.example/fhir/CodeSystem/audit-action", "break-glass", "")}

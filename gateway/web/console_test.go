@@ -3,6 +3,8 @@ package web_test
 import (
 	"testing"
 
+	"github.com/chromedp/chromedp/kb"
+
 	"hutong/gateway/web/webtest"
 )
 
@@ -68,7 +70,9 @@ func clinician(t *testing.T, b *webtest.Browser) {
 		t.Errorf("the address tells %s", at)
 	}
 
-	p.Click("就诊")
+	p.ClickSelector("#tab-overview")
+	p.Press(kb.ArrowRight)
+	p.Press(kb.ArrowRight)
 	p.WaitText("已显示 20 条，共 46 条")
 	p.Select("就诊类型", "住院")
 	p.WaitText("共 5 条")
@@ -201,7 +205,7 @@ func auditor(t *testing.T, b *webtest.Browser) {
 	p := b.Page(t, webtest.Desktop.In("en-GB").Darkened())
 	p.Open(s.URL + "/console/")
 	p.Login("auditor.shen", "x")
-	p.WaitText("31 in total")
+	p.WaitText("32 in total")
 	p.Click("Verify the chain")
 	p.WaitText("Whole: 31 records, none changed.")
 	p.Check()

@@ -65,6 +65,9 @@ func resident(t *testing.T, b *webtest.Browser) {
 	p.WaitText("韩立")
 	p.WaitText("已显示 20 条，共 31 条")
 	p.Check()
+	p.Click("只看他人")
+	p.WaitText("已显示 20 条，共 32 条")
+	p.WaitText("平台自动处理")
 	p.Screenshot("resident-access")
 
 	for _, kept := range p.Stored() {

@@ -232,8 +232,10 @@ func matchesQuery(r obj, q url.Values) bool {
 			return false
 		}
 	}
-	if login := q.Get("altid:not"); login != "" && strings.Contains(text(r), `"altId":"`+login+`"`) {
-		return false
+	for _, login := range q["altid:not"] {
+		if strings.Contains(text(r), `"altId":"`+login+`"`) {
+			return false
+		}
 	}
 	id := q.Get("_id")
 	return id == "" || r["id"] == id

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
+import { catalogue } from './build/catalogue.ts';
 
 // Two pages, built one after the other (vite build --mode resident|console):
 // each is self-contained below its own path, so the server routes two folders
@@ -11,6 +12,7 @@ export default defineConfig(({ mode }) => {
     root: here(`./${app}`),
     base: `/${app}/`,
     publicDir: false,
+    plugins: [catalogue()],
     oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
     build: {
       outDir: here(`../dist/${app}`),

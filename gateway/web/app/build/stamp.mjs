@@ -9,7 +9,7 @@ import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const outside = ['../../../profiles/ig/CodeSystem-hr-item.json']; // read by src/console/clinic/catalogue.ts
+const outside = ['../../../profiles/ig/CodeSystem-hr-item.json']; // read by build/catalogue.ts
 const skipped = new Set(['node_modules', '.gitignore']);
 
 function* files(dir) {

@@ -4,7 +4,7 @@ import { code, idOf, referenceKey } from '../shared/fhir.ts';
 import type { Lang, Word } from '../shared/locale.ts';
 import type { Directory } from './directory.tsx';
 
-export const purposeWords: Record<string, Word> = {
+const purposeWords: Record<string, Word> = {
   TREAT: ['诊疗', 'Treatment'],
   ETREAT: ['急救', 'Emergency treatment'],
   BTG: ['紧急调阅', 'Break-glass'],
@@ -46,7 +46,7 @@ export const actionWords: Record<string, Word> = {
   identity: ['身份识别与关联', 'Identity'],
 };
 
-export const typeWords: Record<string, Word> = {
+const typeWords: Record<string, Word> = {
   Patient: ['基本信息', 'demographics'],
   Encounter: ['就诊', 'visits'],
   Condition: ['诊断', 'conditions'],
@@ -84,6 +84,10 @@ export interface Access {
 }
 
 const hospitalSystem: Word = ['医院信息系统', 'Hospital system'];
+const exchange: Word = ['平台自动处理', 'The exchange itself'];
+
+/** altId of what the exchange does by itself. */
+export const exchangeItself = 'system';
 
 type Translate = (word: Word) => string;
 
@@ -101,14 +105,19 @@ export function readAudit(event: AuditEvent, directory: Directory, t: Translate,
     action: action in actionWords ? t(actionWords[action]!) : display(codes) || action,
     what: whatOf(event, t, lang),
     failed: event.outcome !== undefined && event.outcome !== '0',
-    breakGlass: action === 'break-glass' || purpose === 'BTG',
+    breakGlass: isGlass(event),
     reason: reasonOf(event),
     patients: (event.entity ?? []).map((e) => referenceKey(e.what)).filter((k) => k.startsWith('Patient/')),
   };
 }
 
+/** Whether somebody looked past the person's choices. */
+export const isGlass = (event: AuditEvent): boolean =>
+  (event.purposeOfEvent ?? []).some((p) => code(p) === 'BTG') || (event.subtype ?? []).some((s) => s.code === 'break-glass');
+
 function whoOf(actor: AuditEventAgent | undefined, directory: Directory, t: Translate): string {
   if (actor?.role?.some((r) => code(r) === 'his')) return t(hospitalSystem);
+  if (actor?.altId === exchangeItself) return t(exchange);
   return directory.name(actor?.who) || actor?.name || actor?.altId || '';
 }
 

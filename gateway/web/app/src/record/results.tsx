@@ -19,7 +19,7 @@ export interface Item {
   observations: Observation[];
 }
 
-export function groupByItem(observations: readonly Observation[]): Item[] {
+function groupByItem(observations: readonly Observation[]): Item[] {
   const items = new Map<string, Item>();
   for (const o of observations) {
     const key = itemKey(o);
@@ -176,7 +176,7 @@ interface Series {
 }
 
 /** Numeric results by unit, oldest first: values of different units never share a line. */
-export function seriesOf(observations: readonly Observation[]): Series[] {
+function seriesOf(observations: readonly Observation[]): Series[] {
   const series = new Map<string, Point[]>();
   for (const o of observations.toReversed()) {
     const value = o.valueQuantity?.value;

@@ -13,7 +13,7 @@ import { useDirectory } from './directory.tsx';
 import { VisitLine } from './visits.tsx';
 import { clinicalStatus, criticality, R, requestStatus } from './words.ts';
 
-export const listPath = (type: string, patient: string, sort: string, n: number, more: Record<string, string> = {}): string =>
+const listPath = (type: string, patient: string, sort: string, n: number, more: Record<string, string> = {}): string =>
   `/fhir/${type}${queryString({ patient, _sort: sort, _count: n, ...more })}`;
 
 interface ListCardProps<T> {
@@ -57,7 +57,7 @@ export function Conditions({ patient }: { patient: string }) {
   return <ListCard title={R.conditions} empty={R.noConditions} pages={pages} aside={only} row={(c) => <ConditionLine condition={c} />} />;
 }
 
-export function ConditionLine({ condition: c }: { condition: Condition }) {
+function ConditionLine({ condition: c }: { condition: Condition }) {
   const { t, lang } = useLocale();
   const directory = useDirectory();
   const status = code(c.clinicalStatus) ?? '';
@@ -83,7 +83,7 @@ export function Medications({ patient }: { patient: string }) {
   return <ListCard title={R.medications} empty={R.noMedications} pages={pages} aside={only} row={(m) => <MedicationLine request={m} />} />;
 }
 
-export function MedicationLine({ request: m }: { request: MedicationRequest }) {
+function MedicationLine({ request: m }: { request: MedicationRequest }) {
   const { t, lang } = useLocale();
   const directory = useDirectory();
   const words = requestStatus[m.status];

@@ -7,7 +7,7 @@ import { useApp, useLoad, usePages } from '../shared/hooks.ts';
 import { useLocale } from '../shared/locale.ts';
 import { Badge, Button, Card, Empty, Pager } from '../shared/ui.tsx';
 import { W } from '../shared/words.ts';
-import { readAudit } from '../record/audit.ts';
+import { exchangeItself, isGlass, readAudit } from '../record/audit.ts';
 import { useDirectory } from '../record/directory.tsx';
 import { readGlasses, reasonFor, type Glass } from './glass.ts';
 import { T } from './words.ts';
@@ -16,7 +16,7 @@ export function AccessLog({ patient }: { patient: string }) {
   const { api, me } = useApp();
   const { t, lang } = useLocale();
   const [others, setOthers] = useState(true);
-  const pages = usePages<AuditEvent>(`/fhir/AuditEvent${queryString({ patient, 'altid:not': others ? me.subject : undefined, _sort: '-date', _count: 20 })}`);
+  const pages = usePages<AuditEvent>(`/fhir/AuditEvent${queryString({ patient, 'altid:not': others ? [me.subject, exchangeItself] : undefined, _sort: '-date', _count: 20 })}`);
   const glasses = useLoad((signal) => readGlasses(api, patient, signal), [patient]);
   return (
     <Card
@@ -27,6 +27,7 @@ export function AccessLog({ patient }: { patient: string }) {
         {t(T.accessLead)} {pages.total !== undefined && t(W.total, { n: count(lang, pages.total) })}
       </p>
       {pages.state === 'ready' && pages.items.length === 0 && <Empty>{t(T.noAccess)}</Empty>}
+      {pages.items.some(isGlass) && <p class="note warn">{t(T.emergencyLead)}</p>}
       <ol class="list access">
         {pages.items.map((event) => (
           <li key={event.id}>
@@ -66,13 +67,10 @@ function AccessLine({ event, glasses }: { event: AuditEvent; glasses: readonly G
 function GlassReason({ reason }: { reason: string }) {
   const { t, lang } = useLocale();
   return (
-    <div class="glass-reason">
-      <p>{t(T.emergencyLead)}</p>
-      <p>
-        <span class="strong">{t(T.reason)}</span>
-        {lang === 'zh' ? '：' : ': '}
-        {reason || t(T.noReason)}
-      </p>
-    </div>
+    <p class="glass-reason">
+      <span class="strong">{t(T.reason)}</span>
+      {lang === 'zh' ? '：' : ': '}
+      {reason || t(T.noReason)}
+    </p>
   );
 }

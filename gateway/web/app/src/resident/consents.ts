@@ -25,7 +25,7 @@ function kindOf(actor: ConsentProvisionActor): Kind | undefined {
 }
 
 /** The limits that a list of consents puts in force. */
-export function limitsOf(consents: readonly Consent[]): Limit[] {
+function limitsOf(consents: readonly Consent[]): Limit[] {
   return consents
     .filter((c) => c.status === 'active' && c.provision?.type === 'deny')
     .flatMap((consent) =>
@@ -41,7 +41,7 @@ export async function readLimits(api: Api, patient: string, signal?: AbortSignal
   return limitsOf(matches(bundle));
 }
 
-export function denial(patient: string, kind: Kind, target: string, now = new Date()): Consent {
+function denial(patient: string, kind: Kind, target: string, now = new Date()): Consent {
   return {
     resourceType: 'Consent',
     status: 'active',

@@ -13,7 +13,7 @@ export interface Glass {
   reason: string;
 }
 
-export function glassOf(c: Consent): Glass | undefined {
+function glassOf(c: Consent): Glass | undefined {
   if (!hasCoding(c.category, kind, 'break-glass')) return undefined;
   const why = extension(c.extension, 'break-glass-reason')?.valueCodeableConcept;
   const coded = why?.coding?.[0]?.display;

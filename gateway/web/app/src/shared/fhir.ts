@@ -1,11 +1,12 @@
 // Reading FHIR resources: the few accessors that every view needs.
-import type { CodeableConcept, Coding, Extension, Meta, Observation, Quantity, Reference, Resource } from 'fhir/r4';
+import type { CodeableConcept, Coding, Extension, Meta, Observation, Quantity, Reference } from 'fhir/r4';
+import { itemOf } from './catalogue.ts';
 import { exactValue } from './exact.ts';
 import { quantity, range } from './format.ts';
 import type { Lang, Word } from './locale.ts';
 
 const hutong = 'https://hutong.example/fhir';
-export const custodianTag = `${hutong}/CodeSystem/custodian`;
+const custodianTag = `${hutong}/CodeSystem/custodian`;
 export const systems = {
   actReason: 'http://terminology.hl7.org/CodeSystem/v3-ActReason',
   actCode: 'http://terminology.hl7.org/CodeSystem/v3-ActCode',
@@ -20,11 +21,11 @@ export function concept(value: CodeableConcept | undefined): string {
   return value.text ?? value.coding?.find((c) => c.display)?.display ?? value.coding?.[0]?.code ?? '';
 }
 
-/** In English the display of a standard code is preferred to the sender's Chinese text. */
+/** In English an English display of a code, or the catalogue's name, is preferred to the sender's Chinese text. */
 export function conceptIn(lang: Lang, value: CodeableConcept | undefined): string {
   if (lang === 'zh') return concept(value);
   const latin = value?.coding?.find((c) => c.display && /^[\x20-\x7e]+$/.test(c.display))?.display;
-  return latin ?? concept(value);
+  return latin ?? itemOf(value)?.name[1] ?? concept(value);
 }
 
 export function code(value: CodeableConcept | undefined, system?: string): string | undefined {
@@ -44,8 +45,6 @@ export function referenceKey(reference: Reference | string | undefined): string 
 export function idOf(reference: Reference | string | undefined): string {
   return referenceKey(reference).split('/')[1] ?? '';
 }
-
-export const keyOf = (r: Resource): string => `${r.resourceType}/${r.id}`;
 
 export function extension(list: readonly Extension[] | undefined, url: string): Extension | undefined {
   return list?.find((e) => e.url === url || e.url.endsWith('/' + url));

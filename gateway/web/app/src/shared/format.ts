@@ -76,12 +76,12 @@ export function humanName(lang: Lang, names: readonly HumanName[] | undefined): 
   return best ? nameText(best) : '';
 }
 
-/** 张* for 张三: the family name and as many stars as characters follow (ID-15). */
+/** 张* for 张三, Z**** S** for Zhang San: the beginning and as many stars as characters follow (ID-15). */
 export function maskName(name: string, family?: string): string {
-  if (!name) return '';
-  if (/^[\x20-\x7e]+$/.test(name)) return name.replace(/\B\w/g, '*');
-  const keep = family && name.startsWith(family) && family.length < name.length ? family.length : 1;
-  return name.slice(0, keep) + '*'.repeat(Math.max(1, [...name].length - keep));
+  return name.replace(/\p{Script=Han}+|[A-Za-z]+/gu, (part) => {
+    const keep = family && part.startsWith(family) && family.length < part.length ? family.length : 1;
+    return part.slice(0, keep) + '*'.repeat(Math.max(1, part.length - keep));
+  });
 }
 
 /** 110105********002X: six first, four last; shorter numbers keep two and two (ID-15). */
@@ -89,10 +89,6 @@ export function maskCard(value: string): string {
   const [head, tail] = value.length >= 15 ? [6, 4] : [2, 2];
   if (value.length <= head + tail) return '*'.repeat(value.length);
   return value.slice(0, head) + '*'.repeat(value.length - head - tail) + value.slice(-tail);
-}
-
-export function maskPhone(value: string): string {
-  return value.length >= 7 ? value.slice(0, 3) + '*'.repeat(value.length - 7) + value.slice(-4) : '*'.repeat(value.length);
 }
 
 /** The cards that identify a person everywhere, best first. */

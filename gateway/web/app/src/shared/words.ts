@@ -2,7 +2,6 @@
 import type { Word } from './locale.ts';
 
 export const W = {
-  product: ['互通', 'Hutong'],
   footer: ['澄江市卫生健康信息中心', 'Chengjiang Health Information Centre'],
   signIn: ['登录', 'Sign in'],
   signOut: ['退出', 'Sign out'],
@@ -13,7 +12,6 @@ export const W = {
   retry: ['重试', 'Try again'],
   cancel: ['取消', 'Cancel'],
   confirm: ['确认', 'Confirm'],
-  close: ['关闭', 'Close'],
   back: ['返回', 'Back'],
   refresh: ['刷新', 'Refresh'],
   choose: ['请选择', 'Choose'],
@@ -25,7 +23,6 @@ export const W = {
   details: ['详情', 'Details'],
   menu: ['主要栏目', 'Main sections'],
   reveal: ['显示完整信息', 'Show in full'],
-  conceal: ['隐藏', 'Hide'],
   errLogin: ['登录没有完成', 'Sign-in was not completed'],
   errInsecure: ['此页面须通过 HTTPS 打开才能登录。', 'This page must be opened over HTTPS to sign in.'],
   errDenied: ['您没有同意授权，或该账号不能使用此页面。', 'Access was not granted, or this account may not use this page.'],

@@ -2,7 +2,7 @@
 import type { Encounter, ServiceRequest } from 'fhir/r4';
 import type { Api, Me } from '../../shared/api.ts';
 import { idOf } from '../../shared/fhir.ts';
-import { isImaging, orderCode, type Item } from './catalogue.ts';
+import { isImaging, orderCode, type Item } from '../../shared/catalogue.ts';
 
 export interface Suggestion {
   label: string;

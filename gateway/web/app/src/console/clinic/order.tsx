@@ -6,7 +6,7 @@ import { useApp } from '../../shared/hooks.ts';
 import { useLocale } from '../../shared/locale.ts';
 import { Button, Card, Empty, Failure, Field, Loading, Select, TextField } from '../../shared/ui.tsx';
 import { W } from '../../shared/words.ts';
-import { categoryWords, items, type Item } from './catalogue.ts';
+import { categoryWords, items, type Item } from '../../shared/catalogue.ts';
 import { draftOrder, orderOf, orderSign, sendFeedback, type CdsCard } from './cds.ts';
 import { Markdown } from './markdown.tsx';
 import { P } from './words.ts';

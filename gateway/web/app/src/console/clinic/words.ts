@@ -49,7 +49,6 @@ export const P = {
   noDrafts: ['还没有选择项目。', 'No test chosen yet.'],
   remove: ['移除{item}', 'Remove {item}'],
   sign: ['签署', 'Sign'],
-  checking: ['正在核对可互认的结果…', 'Looking for results to recognise…'],
   noEncounter: ['此人在本院没有进行中的就诊，不能开单。', 'This person has no active encounter at your institution, so nothing can be ordered.'],
   cards: ['可互认的结果', 'Results to recognise'],
   noCards: ['没有可互认的结果，可以签署。', 'No result can be recognised: the order may be signed.'],

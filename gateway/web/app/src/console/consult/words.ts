@@ -4,7 +4,6 @@ import type { Word } from '../../shared/locale.ts';
 export const K = {
   mine: ['我的会诊', 'My consultations'],
   none: ['没有会诊。', 'No consultations.'],
-  patient: ['患者', 'Patient'],
   question: ['会诊问题', 'Question'],
   questionHint: ['写明病情和需要的意见，1 至 2000 字。', 'Describe the case and the opinion needed, 1 to 2,000 characters.'],
   invitedOrg: ['受邀机构', 'Invited institution'],

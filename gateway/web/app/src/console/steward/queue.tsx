@@ -25,7 +25,7 @@ export function Queue({ desk }: { desk: Desk }) {
   const label = (s: 'open' | 'done') => t(s === 'open' ? S.open : S.done, { n: first.data ? count(lang, first.data[s]) : '' });
   return (
     <Card
-      title={t(S.waiting)}
+      title={t(S.queue)}
       aside={
         <div class="toolbar">
           {(['open', 'done'] as const).map((s) => (

@@ -11,6 +11,7 @@ export const S = {
   recordA: ['记录甲', 'Record A'],
   recordB: ['记录乙', 'Record B'],
   probability: ['同人概率', 'Probability'],
+  queue: ['核对队列', 'Queue'],
   waiting: ['进入队列', 'Queued'],
   look: ['核对', 'Compare'],
   lookAt: ['核对{a}与{b}', 'Compare {a} and {b}'],
