@@ -30,3 +30,10 @@ const (
 	CustodianTag = "https://hutong.example/fhir/CodeSystem/custodian" // code = Organization id of the owner
 	HRScopeTag   = "https://hutong.example/fhir/CodeSystem/hr-scope"  // verified recognition scope
 )
+
+// The Task.code of a remote consultation. The workflow reads its state back
+// from such a Task, so the exchange alone writes them.
+const (
+	ConsultationItem = Canonical + "/CodeSystem/consultation-item"
+	ConsultationTask = "remote-consultation"
+)

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"hutong/fhir"
+	"hutong/fhir/interact"
 	"hutong/gateway/principal"
+	"hutong/profiles"
 )
 
 // neighbour is a resident whose record is Patient/other.
@@ -70,5 +72,33 @@ func TestAnOrganisationGrantsItsOwnRecords(t *testing.T) {
 	}
 	if got := w.as(drHan).status("Observation/o-muni"); got != http.StatusOK {
 		t.Errorf("what its custodian granted: %d", got)
+	}
+}
+
+// TestConsultationsAreTheExchanges: the workflow grants the documents that its
+// Task lists, so a hospital that could write one would grant what it likes.
+func TestConsultationsAreTheExchanges(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	task := func(id, code string) string {
+		return `{"resourceType":"Task","id":"` + id + `","status":"requested","intent":"order","for":{"reference":"Patient/muni-1"},
+		"code":{"coding":[{"system":"` + profiles.ConsultationItem + `","code":"` + code + `"}]}}`
+	}
+	if _, err := w.fhir.Put(t.Context(), interact.SystemCaller("clinic"), []byte(task("real", profiles.ConsultationTask))); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		method, id, body, media string
+		want                    int
+	}{
+		"forged":         {http.MethodPut, "forged", task("forged", profiles.ConsultationTask), "application/fhir+json", http.StatusForbidden},
+		"changed":        {http.MethodPut, "real", task("real", "other"), "application/fhir+json", http.StatusForbidden},
+		"patched":        {http.MethodPatch, "real", `[{"op":"replace","path":"/status","value":"accepted"}]`, "application/json-patch+json", http.StatusForbidden},
+		"deleted":        {http.MethodDelete, "real", "", "", http.StatusForbidden},
+		"another's code": {http.MethodPut, "own", task("own", "other"), "application/fhir+json", http.StatusCreated},
+	} {
+		if got, answer := w.as(his("clinic")).do(c.method, "/fhir/Task/"+c.id, c.body, "Content-Type", c.media); got != c.want {
+			t.Errorf("%s: %d %s", name, got, answer)
+		}
 	}
 }

@@ -8,16 +8,21 @@ import (
 	"hutong/fhir"
 	"hutong/fhir/interact"
 	"hutong/gateway/principal"
+	"hutong/profiles"
 )
 
 // MayWrite implements interact.Caller. Nobody writes AuditEvents, nor touches
-// a broken glass; scopes hold; a resident writes consents only, their own.
+// a broken glass or a consultation's Task; scopes hold; a resident writes
+// consents only, their own.
 func (c *Caller) MayWrite(ctx context.Context, op interact.Op, key fhir.Key, existing *fhir.Facts) error {
 	if key.Type == "AuditEvent" {
 		return fhir.Errorf(fhir.Forbidden, "the audit trail is written by the exchange alone")
 	}
 	if existing != nil && isGlass(existing) {
 		return fhir.Errorf(fhir.Forbidden, "a broken glass stays on record")
+	}
+	if existing != nil && isConsultation(key.Type, existing) {
+		return consultationMoves()
 	}
 	switch c.role {
 	case principal.HIS, principal.Clinician, principal.Emergency:
@@ -54,11 +59,24 @@ func isGlass(f *fhir.Facts) bool {
 	return slices.Contains(f.Categories, fhir.Coding{System: GlassSystem, Code: GlassCode})
 }
 
+// isConsultation: the workflow takes what such a Task says for what its own
+// guards have checked, the documents that it shows included.
+func isConsultation(t fhir.Type, f *fhir.Facts) bool {
+	return t == "Task" && slices.Contains(f.Codes, fhir.Coding{System: profiles.ConsultationItem, Code: profiles.ConsultationTask})
+}
+
+func consultationMoves() error {
+	return fhir.Errorf(fhir.Forbidden, "a consultation moves by /api/consultations").At("Task.code")
+}
+
 // Inspect implements interact.Inspector: what is about to be stored must be
 // the caller's to say.
 func (c *Caller) Inspect(ctx context.Context, _ interact.Op, key fhir.Key, body fhir.Body, facts *fhir.Facts) error {
 	if key.Type == "Consent" && isGlass(facts) {
 		return fhir.Errorf(fhir.Forbidden, "the glass is broken by POST /api/breakglass").At("Consent.category")
+	}
+	if isConsultation(key.Type, facts) {
+		return consultationMoves()
 	}
 	switch c.role {
 	case principal.Resident:

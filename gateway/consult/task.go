@@ -13,8 +13,8 @@ import (
 // The code systems of the workflow.
 const (
 	stateSystem = profiles.Canonical + "/CodeSystem/consultation-state"
-	inputSystem = profiles.Canonical + "/CodeSystem/consultation-item"
-	taskCode    = "remote-consultation"
+	inputSystem = profiles.ConsultationItem
+	taskCode    = profiles.ConsultationTask
 )
 
 // Consultation is one remote consultation as the workflow sees it: the content
