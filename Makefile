@@ -31,7 +31,7 @@ chromium:
 
 ## web: rebuild the pages after a change to their sources (needs Node 20 and npm)
 web:
-	cd gateway/web && npm ci && npm run build
+	cd gateway/web/app && npm ci && npm run build
 
 ## generate: rebuild the generated tables from the embedded definitions
 generate:
