@@ -64,7 +64,9 @@ const (
 )
 
 // large lists what may be larger, and why.
-var large = map[string]string{}
+var large = map[string]string{
+	"fhir/interact": "one interaction, one file",
+}
 
 var generated = regexp.MustCompile(`(?m)^// Code generated .* DO NOT EDIT\.$`)
 
