@@ -3,6 +3,8 @@
 package page
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -15,50 +17,66 @@ import (
 // Token says where a page continues.
 type Token struct {
 	T     fhir.T // the snapshot of the first page
-	After []byte // the engine's cursor
+	After []byte // the engine's cursor: it holds the values that were sorted by
 }
 
 const (
-	version    = 1
-	scopeBytes = 8
-	macBytes   = 16
+	version    = 2
+	nonceBytes = 12
+	tagBytes   = 16
 )
 
-// Sign writes the token as base64url: version, T, hash of the scope, cursor,
-// and an HMAC-SHA256 over all (cut to 128 bits, RFC 2104 section 5). scope is
-// the query and on whose behalf it runs.
+// Sign writes the token as base64url: version, nonce, and T and the cursor
+// sealed by AES-256-GCM with the scope beside them. It is sealed because it
+// goes into a URL, and a cursor may hold a name or a card number. scope is the
+// query and on whose behalf it runs.
+//
+// The nonce is a MAC of what is sealed, so that one page has one token and no
+// nonce serves two contents (as in RFC 5297).
 func Sign(key []byte, scope string, t Token) string {
-	b := make([]byte, 0, 1+8+scopeBytes+len(t.After)+macBytes)
-	b = append(b, version)
-	b = binary.BigEndian.AppendUint64(b, uint64(t.T))
-	b = append(b, digest(scope)...)
-	b = append(b, t.After...)
-	return base64.RawURLEncoding.EncodeToString(append(b, mac(key, b)...))
+	plain := append(binary.BigEndian.AppendUint64(nil, uint64(t.T)), t.After...)
+	nonce := derive(key, "page nonce", scope, string(plain))[:nonceBytes]
+	b := append([]byte{version}, nonce...)
+	return base64.RawURLEncoding.EncodeToString(sealer(key).Seal(b, nonce, plain, []byte(scope)))
 }
 
 // Open reads a token that Sign made with the same key and scope; Invalid for
 // anything else.
 func Open(key []byte, scope, token string) (Token, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(b) < 1+8+scopeBytes+macBytes || b[0] != version {
+	if err != nil || len(b) < 1+nonceBytes+8+tagBytes || b[0] != version {
 		return Token{}, bad()
 	}
-	body, sum := b[:len(b)-macBytes], b[len(b)-macBytes:]
-	if !hmac.Equal(sum, mac(key, body)) || !hmac.Equal(body[9:9+scopeBytes], digest(scope)) {
+	nonce, sealed := b[1:1+nonceBytes], b[1+nonceBytes:]
+	plain, err := sealer(key).Open(nil, nonce, sealed, []byte(scope))
+	if err != nil {
 		return Token{}, bad()
 	}
-	return Token{T: fhir.T(binary.BigEndian.Uint64(body[1:])), After: body[9+scopeBytes:]}, nil
+	return Token{T: fhir.T(binary.BigEndian.Uint64(plain)), After: plain[8:]}, nil
 }
 
-func mac(key, b []byte) []byte {
+// sealer is AES-256-GCM under a key of its own.
+func sealer(key []byte) cipher.AEAD {
+	block, err := aes.NewCipher(derive(key, "page key"))
+	if err != nil {
+		panic(err) // never: the key has 32 bytes
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		panic(err) // never: AES has blocks of 16 bytes
+	}
+	return aead
+}
+
+// derive gives 32 bytes for a purpose: the MAC of the parts, each with its
+// length before it.
+func derive(key []byte, parts ...string) []byte {
 	h := hmac.New(sha256.New, key)
-	h.Write(b)
-	return h.Sum(nil)[:macBytes]
-}
-
-func digest(scope string) []byte {
-	h := sha256.Sum256([]byte(scope))
-	return h[:scopeBytes]
+	for _, p := range parts {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(p))))
+		h.Write([]byte(p))
+	}
+	return h.Sum(nil)
 }
 
 func bad() error {

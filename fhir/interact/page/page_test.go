@@ -2,6 +2,7 @@ package page_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"testing"
 
@@ -35,6 +36,25 @@ func TestTokens(t *testing.T) {
 		if _, err := page.Open(secret, "Patient?x=1", string(b)); err == nil {
 			t.Errorf("changed at %d and taken", i)
 		}
+	}
+}
+
+// TestTokensHideTheCursor: a token stands in URLs, and what was sorted by may
+// be a card number.
+func TestTokensHideTheCursor(t *testing.T) {
+	t.Parallel()
+	cursor := []byte("500183447038574417")
+	token := page.Sign(secret, "Patient?_sort=identifier", page.Token{T: 1, After: cursor})
+	raw, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil || bytes.Contains(raw, cursor[:6]) {
+		t.Errorf("the token shows its cursor: %q %v", raw, err)
+	}
+	if again := page.Sign(secret, "Patient?_sort=identifier", page.Token{T: 1, After: cursor}); again != token {
+		t.Error("one page has two tokens")
+	}
+	other := page.Sign(secret, "Patient?_sort=identifier", page.Token{T: 1, After: []byte("500183447038574418")})
+	if other[:16] == token[:16] {
+		t.Error("two contents share a nonce")
 	}
 }
 
