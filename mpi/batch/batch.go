@@ -8,10 +8,13 @@ import (
 	"cmp"
 	"context"
 	"math/rand/v2"
+	"runtime"
 	"slices"
+	"sync/atomic"
 	"time"
 
-	"hutong/mpi/block"
+	"golang.org/x/sync/errgroup"
+
 	"hutong/mpi/normal"
 	"hutong/mpi/score"
 )
@@ -37,8 +40,8 @@ type Options struct {
 type Pair struct {
 	A, B        int
 	Probability float64
-	Weight      float64
-	Auto        bool // linked
+	Weight      float64 // log2 of the odds
+	Auto        bool    // linked
 }
 
 // Result of a run.
@@ -59,7 +62,7 @@ func Match(ctx context.Context, records []*normal.Record, o Options) (*Result, e
 		o.Possible = 0.1
 	}
 	r := newRun(records, o)
-	r.compare = score.CompareFile
+	r.compare, r.estimate = score.CompareFile, score.TrainFile
 	if err := r.meet(ctx); err != nil {
 		return nil, err
 	}
@@ -91,7 +94,7 @@ func Match(ctx context.Context, records []*normal.Record, o Options) (*Result, e
 // error is the context's.
 func Train(ctx context.Context, records []*normal.Record, version string, o Options) (*score.Model, error) {
 	r := newRun(records, o)
-	r.compare = score.Compare
+	r.compare, r.estimate = score.Compare, score.Train
 	base, err := score.Default()
 	if err != nil {
 		return nil, err
@@ -106,79 +109,48 @@ func Train(ctx context.Context, records []*normal.Record, version string, o Opti
 }
 
 type run struct {
-	o       Options
-	compare func(a, b *normal.Record) score.Vector
-	records []*normal.Record
-	pairs   [][2]int32     // that met, sorted
-	compact int            // how many pairs remained when repeats were last dropped
-	vectors []score.Vector // of pairs
-	model   *score.Model
-	weights map[[2]int32]float64 // of likely pairs, and of those that clusters asked for
-	res     *Result
+	o        Options
+	compare  func(a, b *normal.Record) score.Vector
+	estimate func(base *score.Model, s score.Sample, version string) *score.Model
+	records  []*normal.Record
+	pairs    [][2]int32     // that met, sorted
+	vectors  []score.Vector // of pairs
+	model    *score.Model
+	weights  map[[2]int32]float64 // of likely pairs, and of those that clusters asked for
+	res      *Result
 }
 
 func newRun(records []*normal.Record, o Options) *run {
 	if o.Progress == nil {
 		o.Progress = func(string, int, int) {}
 	}
-	return &run{o: o, records: records, res: &Result{}, compact: 1 << 20}
-}
-
-// wideUpTo is the file size up to which blocks are made from pairs of whatever
-// survives; larger files meet under the index's own keys, since the wide ones
-// would not fit into memory.
-const wideUpTo = 50_000
-
-// maxList bounds a block list: beyond it the list says too little.
-const maxList = 500
-
-// meet gathers the pairs that share a block key, each once.
-func (r *run) meet(ctx context.Context) error {
-	lists, keys := map[block.Key][]int32{}, block.Wide
-	if len(r.records) > wideUpTo {
-		keys = block.Keys
-	}
-	for i, rec := range r.records {
-		if i%1024 == 0 {
-			r.o.Progress("block", i, len(r.records))
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-		}
-		for _, k := range keys(rec, r.o.Now) {
-			lists[k] = append(lists[k], int32(i))
-		}
-	}
-	for _, list := range lists {
-		if len(list) > maxList {
-			r.res.Skipped++
-			continue
-		}
-		for i, a := range list {
-			for _, b := range list[i+1:] {
-				if r.across(int(a), int(b)) {
-					r.pairs = append(r.pairs, [2]int32{a, b})
-				}
-			}
-		}
-		if len(r.pairs) > r.compact*2 {
-			r.once()
-		}
-	}
-	r.once()
-	r.res.Compared = len(r.pairs)
-	return ctx.Err()
-}
-
-// once sorts the pairs and drops repeats.
-func (r *run) once() {
-	slices.SortFunc(r.pairs, func(x, y [2]int32) int { return cmp.Or(cmp.Compare(x[0], y[0]), cmp.Compare(x[1], y[1])) })
-	r.pairs = slices.Compact(r.pairs)
-	r.compact = max(len(r.pairs), 1<<20)
+	return &run{o: o, records: records, res: &Result{}}
 }
 
 func (r *run) across(a, b int) bool {
 	return r.o.Split <= 0 || a < r.o.Split && b >= r.o.Split
+}
+
+// compareAll compares the pairs on all processors.
+func (r *run) compareAll(ctx context.Context) error {
+	r.vectors = make([]score.Vector, len(r.pairs))
+	const chunk = 1 << 14
+	var next atomic.Int64
+	var g errgroup.Group
+	for range runtime.GOMAXPROCS(0) {
+		g.Go(func() error {
+			for {
+				from := int(next.Add(chunk)) - chunk
+				if from >= len(r.pairs) || ctx.Err() != nil {
+					return ctx.Err()
+				}
+				for i := from; i < min(from+chunk, len(r.pairs)); i++ {
+					r.vectors[i] = r.compare(r.records[r.pairs[i][0]], r.records[r.pairs[i][1]])
+				}
+			}
+		})
+	}
+	return g.Wait()
 }
 
 // strangers is how many random pairs u is estimated from.
@@ -208,25 +180,21 @@ func (r *run) strangers(seen map[score.Vector]int) {
 }
 
 func (r *run) train(ctx context.Context, base *score.Model, version string) error {
-	r.vectors = make([]score.Vector, len(r.pairs))
 	s := score.Sample{Candidates: map[score.Vector]int{}, Strangers: map[score.Vector]int{}}
-	for i, p := range r.pairs {
-		if i%4096 == 0 {
-			r.o.Progress("compare", i, len(r.pairs))
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-		}
-		r.vectors[i] = r.compare(r.records[p[0]], r.records[p[1]])
-		s.Candidates[r.vectors[i]]++
+	if err := r.compareAll(ctx); err != nil {
+		return err
 	}
+	for _, v := range r.vectors {
+		s.Candidates[v]++
+	}
+	r.o.Progress("compared", len(r.pairs), len(r.pairs))
 	r.strangers(s.Strangers)
 	n := len(r.records)
 	s.Pairs = float64(n) * float64(n-1) / 2
 	if r.o.Split > 0 {
 		s.Pairs = float64(r.o.Split) * float64(n-r.o.Split)
 	}
-	r.model = score.Train(base, s, version)
+	r.model = r.estimate(base, s, version)
 	return nil
 }
 
@@ -239,8 +207,8 @@ func (r *run) score(ctx context.Context) error {
 		}
 		s := r.model.Weigh(r.vectors[i], r.records[p[0]], r.records[p[1]])
 		if s.Probability >= r.o.Possible {
-			r.weights[p] = s.Weight
-			r.res.Pairs = append(r.res.Pairs, Pair{A: int(p[0]), B: int(p[1]), Probability: s.Probability, Weight: s.Weight})
+			r.weights[p] = s.LogOdds
+			r.res.Pairs = append(r.res.Pairs, Pair{A: int(p[0]), B: int(p[1]), Probability: s.Probability, Weight: s.LogOdds})
 		}
 	}
 	r.sort()

@@ -34,11 +34,10 @@ func (r *run) cluster() {
 
 func (r *run) agree(as, bs []int) bool {
 	sum, n := 0.0, 0.0
-	offset := math.Log2(r.model.Prior / (1 - r.model.Prior))
 	for _, a := range as {
 		for _, b := range bs {
 			if r.across(min(a, b), max(a, b)) {
-				sum += r.weight(min(a, b), max(a, b)) + offset
+				sum += r.weight(min(a, b), max(a, b))
 				n++
 			}
 		}
@@ -50,7 +49,7 @@ func (r *run) weight(a, b int) float64 {
 	k := [2]int32{int32(a), int32(b)}
 	w, met := r.weights[k]
 	if !met {
-		w = r.model.ScoreFile(r.records[a], r.records[b]).Weight
+		w = r.model.ScoreFile(r.records[a], r.records[b]).LogOdds
 		r.weights[k] = w
 	}
 	return w
@@ -72,7 +71,7 @@ func (r *run) transitive() {
 			for _, b := range g[i+1:] {
 				if r.across(a, b) && !listed[[2]int{a, b}] {
 					s := r.model.ScoreFile(r.records[a], r.records[b])
-					r.res.Pairs = append(r.res.Pairs, Pair{A: a, B: b, Probability: s.Probability, Weight: s.Weight, Auto: true})
+					r.res.Pairs = append(r.res.Pairs, Pair{A: a, B: b, Probability: s.Probability, Weight: s.LogOdds, Auto: true})
 				}
 			}
 		}

@@ -51,6 +51,7 @@ func parts(r *normal.Record) []part {
 	add("year", strconv.Itoa(r.Birth.Year))
 	add("month", strconv.Itoa(r.Birth.Month))
 	add("day", strconv.Itoa(r.Birth.Day))
+	ends(add, "birth-place", r.BirthPlace)
 	for i := range r.Addresses {
 		a := &r.Addresses[i]
 		ends(add, "post", a.PostalCode)

@@ -29,6 +29,7 @@ type Model struct {
 	rates      [AllFields][]Rates
 	weights    [AllFields][]float64
 	Frequency  Frequency
+	house      *household // nil: of two kinds only
 }
 
 // Frequency is the share of people who carry a name. A rare name in common is
@@ -128,6 +129,7 @@ type Result struct {
 	Weights     [AllFields]float64 // log2(m/u), name frequency included
 	Frequency   [AllFields]float64 // share of people with the shared name; 0 where not used
 	Weight      float64            // their sum
+	LogOdds     float64            // log2 of the odds of one person, prior included
 	Probability float64
 	Grade       Grade
 }
@@ -160,13 +162,17 @@ func (m *Model) Weigh(v Vector, a, b *normal.Record) Result {
 	for _, w := range r.Weights {
 		r.Weight += w
 	}
-	r.Probability = m.probability(r.Weight)
+	house := 0.0
+	if m.house != nil {
+		var extra [AllFields]float64
+		for f, l := range v {
+			extra[f] = r.Weights[f] - m.weights[f][l]
+		}
+		house = m.house.sum(&v, &extra)
+	}
+	r.Probability, _, r.LogOdds = m.odds(r.Weight, house)
 	r.Grade = m.grade(r.Probability)
 	return r
-}
-
-func (m *Model) probability(weight float64) float64 {
-	return 1 / (1 + math.Exp2(-(weight + math.Log2(m.Prior/(1-m.Prior)))))
 }
 
 func (m *Model) grade(p float64) Grade {

@@ -3,6 +3,7 @@ package score
 import (
 	"maps"
 	"math"
+	"slices"
 
 	"hutong/mpi/normal"
 )
@@ -22,19 +23,31 @@ const rounds = 60
 // started from base. Random pairs that look like one person count for u as
 // little as they are likely to be strangers. Both are smoothed by base, so that a level that the sample
 // never shows keeps a sane weight. Thresholds are base's.
-func Train(base *Model, s Sample, version string) *Model {
+func Train(base *Model, s Sample, version string) *Model { return train(base, s, version, false) }
+
+// TrainFile is Train for CompareFile, with households as a third kind of pair.
+func TrainFile(base *Model, s Sample, version string) *Model { return train(base, s, version, true) }
+
+func train(base *Model, s Sample, version string, households bool) *Model {
 	m := &Model{Version: version, Prior: base.Prior, Thresholds: base.Thresholds, Frequency: base.Frequency}
 	for f := range m.rates {
 		m.rates[f] = append([]Rates(nil), base.rates[f]...)
 	}
-	m.weigh()
-	m.strangers(base, s.Strangers)
+	candidates, strangers := tallied(s.Candidates), tallied(s.Strangers)
 	m.Prior = min(0.5, 1e3/s.Pairs)
 	m.weigh()
+	m.strangers(base, strangers)
+	m.weigh()
+	if households {
+		m.house = newHousehold(m)
+	}
 	for range rounds {
-		moved := m.maximise(base, s)
-		m.strangers(base, s.Strangers)
+		moved := m.maximise(base, candidates, s.Pairs)
+		m.strangers(base, strangers)
 		m.weigh()
+		if m.house != nil {
+			m.house.weigh(m)
+		}
 		if moved < 1e-4 {
 			break
 		}
@@ -45,58 +58,83 @@ func Train(base *Model, s Sample, version string) *Model {
 // smoothing is how many pseudo-pairs of the base model are mixed in.
 const smoothing = 2
 
-func (m *Model) strangers(base *Model, seen map[Vector]int) {
-	odds := make(map[Vector]float64, len(seen))
-	for v := range seen {
-		odds[v] = 1 - m.probability(m.sum(v))
+// tally is a vector and how many pairs show it.
+type tally struct {
+	vector Vector
+	n      float64
+}
+
+// tallied puts counts in a fixed order, so that sums come out the same in
+// every run.
+func tallied(counts map[Vector]int) []tally {
+	out := make([]tally, 0, len(counts))
+	for v, n := range counts {
+		out = append(out, tally{v, float64(n)})
+	}
+	slices.SortFunc(out, func(a, b tally) int { return slices.Compare(a.vector[:], b.vector[:]) })
+	return out
+}
+
+// sums are weighted counts of levels, and how often a field says anything.
+type sums struct {
+	levels [AllFields][maxLevels]float64
+	said   [AllFields]float64
+}
+
+// maxLevels is more than any field has.
+const maxLevels = 12
+
+func (c *sums) add(v *Vector, weight float64) {
+	for f, l := range v {
+		if l != Silent {
+			c.levels[f][l] += weight
+			c.said[f] += weight
+		}
+	}
+}
+
+func (m *Model) strangers(base *Model, seen []tally) {
+	var c sums
+	for i := range seen {
+		person, family := m.posterior(&seen[i].vector)
+		c.add(&seen[i].vector, seen[i].n*(1-person-family))
 	}
 	for f := range m.rates {
-		counts, total := make([]float64, len(m.rates[f])), 0.0
-		for v, n := range seen {
-			if v[f] != Silent {
-				counts[v[f]] += float64(n) * odds[v]
-				total += float64(n) * odds[v]
-			}
-		}
-		for l := 1; l < len(counts); l++ {
-			m.rates[f][l].U = (counts[l] + smoothing*base.rates[f][l].U) / (total + smoothing)
+		for l := 1; l < len(m.rates[f]); l++ {
+			m.rates[f][l].U = (c.levels[f][l] + smoothing*base.rates[f][l].U) / (c.said[f] + smoothing)
 		}
 	}
 }
 
 // maximise is one round of EM; it gives the largest change of an m.
-func (m *Model) maximise(base *Model, s Sample) float64 {
-	var counts [AllFields][]float64
-	var totals [AllFields]float64
-	for f := range counts {
-		counts[f] = make([]float64, len(m.rates[f]))
+func (m *Model) maximise(base *Model, seen []tally, pairs float64) float64 {
+	var c, kin sums
+	matches, kins := 0.0, 0.0
+	for i := range seen {
+		person, family := m.posterior(&seen[i].vector)
+		matches += seen[i].n * person
+		kins += seen[i].n * family
+		c.add(&seen[i].vector, seen[i].n*person)
+		kin.add(&seen[i].vector, seen[i].n*family)
 	}
-	matches := 0.0
-	for v, n := range s.Candidates {
-		p := m.probability(m.sum(v)) * float64(n)
-		matches += p
-		for f, l := range v {
-			if l != Silent {
-				counts[f][l] += p
-				totals[f] += p
-			}
-		}
+	if m.house != nil {
+		m.house.estimate(base, &kin, kins, matches, pairs)
 	}
 	moved := 0.0
-	for f := range counts {
-		for l := 1; l < len(counts[f]); l++ {
-			next := (counts[f][l] + smoothing*base.rates[f][l].M) / (totals[f] + smoothing)
+	for f := range m.rates {
+		for l := 1; l < len(m.rates[f]); l++ {
+			next := (c.levels[f][l] + smoothing*base.rates[f][l].M) / (c.said[f] + smoothing)
 			moved = max(moved, math.Abs(next-m.rates[f][l].M))
 			m.rates[f][l].M = next
 		}
 	}
-	m.Prior = min(0.5, max(1, matches)/s.Pairs)
+	m.Prior = min(0.5, max(1, matches)/pairs)
 	m.weigh()
 	return moved
 }
 
 // sum is the weight of a vector, names at their average frequency.
-func (m *Model) sum(v Vector) float64 {
+func (m *Model) sum(v *Vector) float64 {
 	w := 0.0
 	for f, l := range v {
 		w += m.weights[f][l]

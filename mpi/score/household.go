@@ -1,0 +1,86 @@
+package score
+
+import "math"
+
+// household is a third kind of pair beside one person and strangers: two
+// people of one family or address. Their family name and address agree as
+// often as one person's, the rest as seldom as strangers'. Without it, the
+// agreement of a whole address would count field by field as if each were a
+// chance of its own, and siblings would be put together. Its share is
+// estimated with the rest; where a file holds no such pairs it goes to nothing.
+type household struct {
+	prior   float64 // share of all pairs
+	rates   [AllFields][maxLevels]float64
+	weights [AllFields][maxLevels]float64 // log2(rate/u)
+}
+
+// shared lists what a household may have in common.
+var shared = [...]Field{Family, Phone, Line, Place, Street, Number, City, Post, State, BirthPlace, Occupation}
+
+// newHousehold starts at the rates of one person, a tenth as frequent.
+func newHousehold(m *Model) *household {
+	h := &household{prior: m.Prior / 10}
+	for _, f := range shared {
+		for l := range m.rates[f] {
+			h.rates[f][l] = m.rates[f][l].M
+		}
+	}
+	h.weigh(m)
+	return h
+}
+
+func (h *household) weigh(m *Model) {
+	for _, f := range shared {
+		for l := 1; l < len(m.rates[f]); l++ {
+			h.weights[f][l] = math.Log2(h.rates[f][l] / m.rates[f][l].U)
+		}
+	}
+}
+
+// doubt is the share of true pairs that damaged ones make look like
+// households: that many are not believed, so that a file without households
+// keeps none.
+const doubt = 0.03
+
+// estimate takes the rates over from weighted counts.
+func (h *household) estimate(base *Model, c *sums, found, matches, pairs float64) {
+	h.prior = min(0.1, max(0, found-doubt*matches)/pairs)
+	for _, f := range shared {
+		for l := 1; l < len(base.rates[f]); l++ {
+			h.rates[f][l] = (c.levels[f][l] + smoothing*base.rates[f][l].M) / (c.said[f] + smoothing)
+		}
+	}
+}
+
+// sum is the weight of a vector as that of a household against strangers;
+// extra is what rare values add to a field.
+func (h *household) sum(v *Vector, extra *[AllFields]float64) float64 {
+	w := 0.0
+	for _, f := range shared {
+		w += h.weights[f][v[f]] + extra[f]
+	}
+	return w
+}
+
+// odds gives the probabilities of one person and of one household, and the
+// log2 odds of one person. house is the household's weight.
+func (m *Model) odds(weight, house float64) (person, family, logOdds float64) {
+	one, other := m.Prior*math.Exp2(weight), 1-m.Prior
+	kin := 0.0
+	if m.house != nil {
+		kin = m.house.prior * math.Exp2(house)
+		other -= m.house.prior
+	}
+	logOdds = weight + math.Log2(m.Prior) - math.Log2(other+kin)
+	return 1 / (1 + math.Exp2(-logOdds)), kin / (one + kin + other), logOdds
+}
+
+// posterior is odds for a vector, names at their average frequency.
+func (m *Model) posterior(v *Vector) (person, family float64) {
+	house := 0.0
+	if m.house != nil {
+		house = m.house.sum(v, &[AllFields]float64{})
+	}
+	person, family, _ = m.odds(m.sum(v), house)
+	return person, family
+}
