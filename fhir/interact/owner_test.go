@@ -44,3 +44,34 @@ func TestUpdateWhereSparesWhatItsCriteriaMiss(t *testing.T) {
 		t.Errorf("overwrote what the criteria do not match: %v", err)
 	}
 }
+
+// TestUpdateIfNothingIsThere: who sends If-None-Match: * means to create, not
+// to overwrite. Source: RFC 9110 section 13.1.2.
+func TestUpdateIfNothingIsThere(t *testing.T) {
+	t.Parallel()
+	h := build(t, nil)
+	ctx, c := context.Background(), interact.SystemCaller("")
+	put := func(id, tag string) error {
+		_, err := h.Update(ctx, c, patientKey(id), []byte(pat(id, "1")), interact.WriteOptions{IfNoneMatch: tag})
+		return err
+	}
+	if err := put("p", "*"); err != nil {
+		t.Errorf("nothing is there: %v", err)
+	}
+	if err := put("p", "*"); !errors.Is(err, fhir.E(fhir.PreconditionFailed)) {
+		t.Errorf("a resource is there: %v", err)
+	}
+	if err := put("q", `W/"1"`); !errors.Is(err, fhir.E(fhir.NotSupported)) {
+		t.Errorf("a version: %v", err)
+	}
+	bundle := `{"resourceType":"Bundle","type":"transaction","entry":[{"request":{"method":"PUT","url":"Patient/p","ifNoneMatch":"*"},"resource":` + pat("p", "2") + `}]}`
+	if _, err := h.Transaction(ctx, c, []byte(bundle), interact.BundleOptions{}); !errors.Is(err, fhir.E(fhir.PreconditionFailed)) {
+		t.Errorf("in a Bundle: %v", err)
+	}
+	if _, err := h.Delete(ctx, c, patientKey("p"), interact.WriteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := put("p", "*"); err != nil {
+		t.Errorf("what was there is deleted: %v", err)
+	}
+}

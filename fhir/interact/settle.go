@@ -113,6 +113,10 @@ func (u *unit) load(ctx context.Context, snap store.Snapshot, d *draft) error {
 		}
 	}
 	switch {
+	case d.action == update && d.noneMatch != "" && d.noneMatch != "*":
+		return fhir.Errorf(fhir.NotSupported, "If-None-Match of an update is * only")
+	case d.action == update && d.noneMatch == "*" && d.live:
+		return fhir.Errorf(fhir.PreconditionFailed, "a resource is there, and If-None-Match asks that none be")
 	case d.live || d.action == update:
 	case d.action == remove:
 		d.idle = true

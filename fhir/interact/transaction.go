@@ -144,7 +144,7 @@ func (x *bundleRun) entry(it *item, node uint32) error {
 	}
 	d := &draft{
 		at: it.at, key: fhir.Key{Type: t, ID: id}, criteria: criteria, doc: x.doc, node: x.doc.Child(node, "resource"),
-		ifMatch: x.doc.ChildText(request, "ifMatch"), fullURL: x.doc.ChildText(node, "fullUrl"),
+		ifMatch: x.doc.ChildText(request, "ifMatch"), noneMatch: x.doc.ChildText(request, "ifNoneMatch"), fullURL: x.doc.ChildText(node, "fullUrl"),
 	}
 	it.write = d
 	return locate(x.action(d, method, request), it.at)

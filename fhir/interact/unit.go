@@ -29,17 +29,18 @@ var interactions = [...]string{remove: "delete", create: "create", update: "upda
 
 // draft is one write on its way to the store.
 type draft struct {
-	at       string // expression of its entry, "Bundle.entry[3]"; "" stands alone
-	action   action
-	key      fhir.Key        // ID is "" until it is known
-	criteria string          // of a conditional write
-	ifMatch  string          // entity tag, "" = none
-	doc      *codec.Doc      // content of a create or update
-	node     uint32          // the resource in doc
-	patch    []byte          // JSON Patch
-	fullURL  string          // what other entries call it
-	issues   []fhir.Issue    // warnings
-	request  *search.Request // criteria, understood; made once
+	at        string // expression of its entry, "Bundle.entry[3]"; "" stands alone
+	action    action
+	key       fhir.Key        // ID is "" until it is known
+	criteria  string          // of a conditional write
+	ifMatch   string          // entity tag, "" = none
+	noneMatch string          // of an update: "*" or ""
+	doc       *codec.Doc      // content of a create or update
+	node      uint32          // the resource in doc
+	patch     []byte          // JSON Patch
+	fullURL   string          // what other entries call it
+	issues    []fhir.Issue    // warnings
+	request   *search.Request // criteria, understood; made once
 
 	// What the current attempt found.
 	current fhir.Resource // as of the snapshot; VersionID 0 if it never was

@@ -13,6 +13,7 @@ import (
 // WriteOptions are the conditions of a write.
 type WriteOptions struct {
 	IfMatch     string // an entity tag, W/"3"; "" = none
+	IfNoneMatch string // of an update: "*" asks that nothing be there; "" = none
 	IfNoneExist string // search criteria of a conditional create, "identifier=sys|val"
 }
 
@@ -35,12 +36,12 @@ func (s *Service) Create(ctx context.Context, c Caller, t fhir.Type, body []byte
 
 // Update stores a resource under its id; it creates what is not there.
 func (s *Service) Update(ctx context.Context, c Caller, k fhir.Key, body []byte, o WriteOptions) (Written, error) {
-	return s.write(ctx, c, &draft{action: update, key: k, ifMatch: o.IfMatch}, body)
+	return s.write(ctx, c, &draft{action: update, key: k, ifMatch: o.IfMatch, noneMatch: o.IfNoneMatch}, body)
 }
 
 // UpdateWhere updates the one match of criteria, or creates it.
 func (s *Service) UpdateWhere(ctx context.Context, c Caller, t fhir.Type, criteria string, body []byte, o WriteOptions) (Written, error) {
-	return s.write(ctx, c, &draft{action: update, key: fhir.Key{Type: t}, criteria: criteria, ifMatch: o.IfMatch}, body)
+	return s.write(ctx, c, &draft{action: update, key: fhir.Key{Type: t}, criteria: criteria, ifMatch: o.IfMatch, noneMatch: o.IfNoneMatch}, body)
 }
 
 // Patch applies a JSON Patch (RFC 6902) to the current version.

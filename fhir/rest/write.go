@@ -12,7 +12,9 @@ import (
 
 // conditions reads the headers of a conditional write.
 func conditions(c *gin.Context) interact.WriteOptions {
-	return interact.WriteOptions{IfMatch: c.GetHeader("If-Match"), IfNoneExist: c.GetHeader("If-None-Exist")}
+	return interact.WriteOptions{
+		IfMatch: c.GetHeader("If-Match"), IfNoneMatch: c.GetHeader("If-None-Match"), IfNoneExist: c.GetHeader("If-None-Exist"),
+	}
 }
 
 // create: POST /Type.
