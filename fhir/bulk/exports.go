@@ -117,13 +117,13 @@ func (e *exports) run(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {
+		if err := e.sweep(ctx); err != nil && ctx.Err() == nil {
+			e.cfg.Log.Warn().Err(err).Msg("bulk: expired exports cannot be removed")
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := e.sweep(ctx); err != nil {
-				e.cfg.Log.Warn().Err(err).Msg("bulk: expired exports cannot be removed")
-			}
 		}
 	}
 }

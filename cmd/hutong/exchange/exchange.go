@@ -19,6 +19,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"hutong/fhir"
+	"hutong/fhir/bulk"
 	"hutong/fhir/definition"
 	"hutong/fhir/event"
 	"hutong/fhir/interact"
@@ -137,7 +138,7 @@ func (e *Exchange) openRepository(ctx context.Context) error {
 
 // about describes the installation in its CapabilityStatement.
 func (e *Exchange) about() interact.About {
-	about := interact.About{Name: "Hutong", Version: Version, Publisher: e.cfg.Operator}
+	about := interact.About{Name: "Hutong", Version: Version, Publisher: e.cfg.Operator, Operations: bulk.Definitions()}
 	if e.cfg.Auth != "open" {
 		base := e.cfg.PublicURL + "/oauth2/"
 		about.SMART = map[string]string{"authorize": base + "authorize", "token": base + "token", "revoke": base + "revoke"}

@@ -48,8 +48,12 @@ func (e *Exchange) openHTTP(context.Context) error {
 	if err != nil {
 		return err
 	}
+	many, err := e.openBulk()
+	if err != nil {
+		return err
+	}
 	fhirServer, err := rest.New(rest.Config{
-		Service: e.fhir, Caller: e.policy.FromRequest, Operations: identityOperations(identity), Log: e.log,
+		Service: e.fhir, Caller: e.policy.FromRequest, Operations: append(identityOperations(identity), many.Operations()...), Log: e.log,
 	})
 	if err != nil {
 		return err
@@ -65,6 +69,7 @@ func (e *Exchange) openHTTP(context.Context) error {
 	api.GET("/me", e.Auth.Me)
 	e.policy.Mount(api)
 	identity.Mount(api.Group("/identity"))
+	many.Mount(api.Group("/bulk"))
 	e.consult.Mount(api.Group("/consultations"))
 	api.GET("/audit/verify", e.verifyAudit)
 	e.recognition.Mount(r.Group("/cds-services", authenticate), api.Group("/recognition"))
