@@ -16,6 +16,7 @@ import (
 	"hutong/fhir/interact"
 	"hutong/fhir/rest"
 	"hutong/fhir/store"
+	"hutong/profiles"
 )
 
 // Requester is who asks for an operation of the whole system.
@@ -120,7 +121,7 @@ func Definitions() []interact.Operation {
 		{Type: "Patient", Name: "$everything", Definition: "http://hl7.org/fhir/OperationDefinition/Patient-everything"},
 		{Name: "$export", Definition: bulkData + "export"},
 		{Type: "Patient", Name: "$export", Definition: bulkData + "patient-export"},
-		{Name: "$import", Definition: "https://hutong.example/fhir/OperationDefinition/import"},
+		{Name: "$import", Definition: profiles.Canonical + "/OperationDefinition/import"},
 	}
 }
 
