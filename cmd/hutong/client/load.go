@@ -104,6 +104,9 @@ func (p *Poster) loadOne(ctx context.Context, body []byte) (int64, error) {
 		return 0, &Refusal{0, err.Error()}
 	}
 	t, id := string(doc.ResourceType(0)), ""
+	if t == "" {
+		return 0, &Refusal{0, "not a FHIR resource: no resourceType"}
+	}
 	if c := doc.Child(0, "id"); c != 0 {
 		id = doc.Text(c)
 	}
