@@ -95,6 +95,9 @@ func texts(f Field, a, b string) Level {
 
 // sameLetters reports texts that differ in spaces only.
 func sameLetters(a, b string) bool {
+	if !strings.Contains(a, " ") && !strings.Contains(b, " ") {
+		return a == b
+	}
 	return strings.ReplaceAll(a, " ", "") == strings.ReplaceAll(b, " ", "")
 }
 

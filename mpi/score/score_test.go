@@ -120,6 +120,9 @@ func TestSymmetry(t *testing.T) {
 	}
 	for range 5000 {
 		a, b := random(), random()
+		if v, w := score.CompareFile(a, b), score.CompareFile(b, a); v != w {
+			t.Fatalf("not symmetric for files: %v %v for %+v and %+v", v, w, a, b)
+		}
 		x, y := m.Score(a, b), m.Score(b, a)
 		if x.Vector != y.Vector || x.Weight != y.Weight {
 			t.Fatalf("not symmetric: %v %v for %+v and %+v", x, y, a, b)
@@ -198,6 +201,36 @@ func TestTrain(t *testing.T) {
 	}
 	if got := m.Rates(score.Phone, score.Same).U; got < 0.08 || got > 0.12 {
 		t.Errorf("u of phone: %.3f, drawn with 0.1", got)
+	}
+}
+
+// TestFileLevels: what is compared more finely in files than in the index.
+func TestFileLevels(t *testing.T) {
+	t.Parallel()
+	named := func(family, given, birth string) *normal.Record {
+		r := person("", birth, 0)
+		r.Names = []normal.Name{normal.NewName("", family, given, "")}
+		return r
+	}
+	for _, c := range []struct {
+		a, b *normal.Record
+		f    score.Field
+		want string
+	}{
+		{named("white", "dylan", ""), named("dyoan", "white", ""), score.Family, "swapped"},
+		{named("white", "dylan", ""), named("dyoan", "white", ""), score.Given, "swapped"},
+		{named("mc donald", "anna", ""), named("mcdonald", "anna maria", ""), score.Family, "exact"},
+		{named("mc donald", "anna", ""), named("mcdonald", "anna maria", ""), score.Given, "close"},
+		{named("hendrix", "a", ""), named("hendricks", "annabel", ""), score.Given, "close"},
+		{named("x", "y", "1961-05-19"), named("x", "y", "1976-05-19"), score.Birth, "near"},
+		{named("x", "y", "1961-01-01"), named("x", "y", "1961-01-01"), score.Birth, "partial"},
+		{named("x", "y", "1961-05-19"), named("x", "y", "1976-03-06"), score.Birth, "different"},
+	} {
+		for _, v := range []score.Vector{score.CompareFile(c.a, c.b), score.CompareFile(c.b, c.a)} {
+			if got := c.f.LevelName(v[c.f]); got != c.want {
+				t.Errorf("%s of %s, %s and %s, %s: got %s, want %s", c.f, c.a.Names[0].Text, c.a.Birth, c.b.Names[0].Text, c.b.Birth, got, c.want)
+			}
+		}
 	}
 }
 
