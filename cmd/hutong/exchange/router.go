@@ -25,7 +25,7 @@ import (
 func (e *Exchange) openHTTP(context.Context) error {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
-	r.ContextWithFallback = true
+	r.ContextWithFallback, r.HandleMethodNotAllowed, r.RedirectTrailingSlash = true, true, false
 	if err := r.SetTrustedProxies(nil); err != nil {
 		return err
 	}
@@ -34,8 +34,10 @@ func (e *Exchange) openHTTP(context.Context) error {
 	r.Use(e.observe(metrics), secureHeaders)
 
 	r.GET("/", func(c *gin.Context) { c.Redirect(http.StatusFound, "/resident/") })
-	r.GET("/healthz", func(c *gin.Context) { c.String(http.StatusOK, "ok\n") })
-	r.GET("/readyz", e.ready)
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		r.Handle(method, "/healthz", func(c *gin.Context) { c.String(http.StatusOK, "ok\n") })
+		r.Handle(method, "/readyz", e.ready)
+	}
 	r.GET("/metrics", gin.WrapH(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})))
 	site, err := web.New()
 	if err != nil {
@@ -73,7 +75,10 @@ func (e *Exchange) openHTTP(context.Context) error {
 	e.consult.Mount(api.Group("/consultations"))
 	api.GET("/audit/verify", e.verifyAudit)
 	e.recognition.Mount(r.Group("/cds-services", authenticate), api.Group("/recognition"))
-	r.NoRoute(func(c *gin.Context) { rest.WriteError(c, fhir.Errorf(fhir.NotFound, "no such route")) })
+	r.NoRoute(rest.NoRoute)
+	r.NoMethod(func(c *gin.Context) {
+		rest.WriteError(c, fhir.Errorf(fhir.MethodNotAllowed, "this method is not served here"))
+	})
 	e.handler = r
 	return nil
 }
