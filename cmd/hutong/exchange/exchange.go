@@ -216,7 +216,7 @@ func (e *Exchange) openEvents(ctx context.Context) (err error) {
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.stop = stop
-	e.idle.Go(func() { e.consult.Run(background, time.Minute, e.log) })
+	e.idle.Go(func() { e.consult.Run(background, 10*time.Minute, e.log) })
 	e.idle.Go(func() { e.Auth.Run(background) })
 	if e.trail != nil {
 		e.idle.Go(func() { e.anchor(background, 10*time.Minute) })
