@@ -3,6 +3,7 @@ package consent_test
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,5 +101,23 @@ func TestConsultationsAreTheExchanges(t *testing.T) {
 		if got, answer := w.as(his("clinic")).do(c.method, "/fhir/Task/"+c.id, c.body, "Content-Type", c.media); got != c.want {
 			t.Errorf("%s: %d %s", name, got, answer)
 		}
+	}
+}
+
+// What everybody reads holds no patient: a contained one is in no compartment.
+func TestRegistryHoldsNoPatients(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	organization := func(contained string) string {
+		return `{"resourceType":"Organization","id":"o9","name":"x","contained":[` + contained + `]}`
+	}
+	for _, about := range []string{"Patient", "Observation", "Person"} {
+		status, body := w.as(his("muni")).do("PUT", "/fhir/Organization/o9", organization(`{"resourceType":"`+about+`","id":"a"}`))
+		if status != http.StatusUnprocessableEntity || !strings.Contains(body, "Organization.contained[0]") {
+			t.Errorf("a contained %s: %d %s", about, status, body)
+		}
+	}
+	if status, body := w.as(his("muni")).do("PUT", "/fhir/Organization/o9", organization(`{"resourceType":"Endpoint","id":"e"}`)); status != http.StatusCreated {
+		t.Errorf("a contained Endpoint: %d %s", status, body)
 	}
 }

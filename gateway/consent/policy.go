@@ -14,6 +14,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"hutong/fhir"
+	"hutong/fhir/definition"
 	"hutong/fhir/interact"
 	"hutong/gateway/audit"
 	"hutong/gateway/principal"
@@ -62,7 +63,10 @@ type Config struct {
 
 // Policy makes callers. Safe for concurrent use. It keeps nothing between
 // requests: a consent that was committed is obeyed by the next query.
-type Policy struct{ cfg Config }
+type Policy struct {
+	cfg  Config
+	defs *definition.Set // which types are about patients
+}
 
 // New checks the configuration.
 func New(cfg Config) (*Policy, error) {
@@ -81,7 +85,7 @@ func New(cfg Config) (*Policy, error) {
 	if cfg.Glass == 0 {
 		cfg.Glass = 4 * time.Hour
 	}
-	return &Policy{cfg: cfg}, nil
+	return &Policy{cfg: cfg, defs: definition.R4()}, nil
 }
 
 // Caller makes the caller of one request: who asks, in which role, for what

@@ -2,7 +2,9 @@ package consent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 
 	"hutong/fhir"
@@ -78,6 +80,11 @@ func (c *Caller) Inspect(ctx context.Context, _ interact.Op, key fhir.Key, body 
 	if isConsultation(key.Type, facts) {
 		return consultationMoves()
 	}
+	if slices.Contains(registry, key.Type) {
+		if err := c.inspectRegistry(key.Type, body); err != nil {
+			return err
+		}
+	}
 	switch c.role {
 	case principal.Resident:
 		return c.inspectConsent(ctx, body, facts)
@@ -86,6 +93,26 @@ func (c *Caller) Inspect(ctx context.Context, _ interact.Op, key fhir.Key, body 
 	case principal.HIS:
 		if key.Type == "Consent" {
 			return c.inspectGrant(ctx, body)
+		}
+	}
+	return nil
+}
+
+// inspectRegistry keeps patients out of what every principal reads: a contained
+// resource is in nobody's compartment.
+func (c *Caller) inspectRegistry(t fhir.Type, body fhir.Body) error {
+	var holder struct {
+		Contained []struct {
+			ResourceType fhir.Type `json:"resourceType"`
+		} `json:"contained"`
+	}
+	if err := json.Unmarshal(body.Raw, &holder); err != nil {
+		return fhir.Errorf(fhir.Internal, "consent: a body cannot be read: %w", err)
+	}
+	for i, x := range holder.Contained {
+		if x.ResourceType == "Patient" || len(c.policy.defs.Compartment("Patient", x.ResourceType)) > 0 {
+			return fhir.Errorf(fhir.Unprocessable, "%s is read by everybody: it cannot contain what is about a patient", t).
+				At(fmt.Sprintf("%s.contained[%d]", t, i))
 		}
 	}
 	return nil
