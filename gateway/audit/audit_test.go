@@ -205,6 +205,31 @@ func TestOneResidentHearsOfNobodyElse(t *testing.T) {
 	}
 }
 
+// TestAnUnmatchedAlternativeIsNotTold: of two people that a query names one is
+// found; her log tells what was seen, not the query that names the other.
+func TestAnUnmatchedAlternativeIsNotTold(t *testing.T) {
+	t.Parallel()
+	for query, told := range map[string]bool{
+		"patient=a1&code=718-7&_sort=-date,code": true, "patient=a1,b": false, "patient=a1%2cb": false, "_id=a1,b": false,
+	} {
+		st := openStore(t, t.TempDir())
+		l := openLog(t, st, nil)
+		d := disclosure("a1")
+		d.Query = query
+		must(t, l.Record(t.Context(), d))
+		got := find(t, st, "patient=Patient/a1")
+		if len(got) != 1 {
+			t.Fatalf("%s: %d events", query, len(got))
+		}
+		valid(t, &got[0])
+		body := string(got[0].Body.Raw)
+		if strings.Contains(body, base64.StdEncoding.EncodeToString([]byte(query))) != told || !strings.Contains(body, d.Keys[0].String()) {
+			t.Errorf("%s: %s", query, body)
+		}
+		closeAll(t, l, st)
+	}
+}
+
 func TestManyResources(t *testing.T) {
 	t.Parallel()
 	st := openStore(t, t.TempDir())

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"hutong/fhir"
@@ -216,18 +217,37 @@ func (l *Log) disclosure(ctx context.Context, d interact.Disclosure) ([]*event, 
 	if err != nil {
 		return nil, err
 	}
+	// One record serves the person and the auditors, unless it would tell the
+	// person of others: of other matches, or of an alternative that the query
+	// named beside them.
+	shared := len(groups) == 0 || len(groups) == 1 && !alternatives(d.Query)
 	whole := make1()
-	whole.Entity = entitiesOf(&d, len(groups) <= 1)
+	whole.Entity = entitiesOf(&d, shared)
 	events := []*event{whole}
-	if len(groups) <= 1 {
+	if shared {
 		return events, nil
 	}
 	for _, members := range groups {
 		part := make1()
 		part.partOf, part.Entity = true, patients(members)
+		if len(groups) == 1 { // all that was disclosed is theirs; only the query may not be
+			part.Entity = entitiesOf(&interact.Disclosure{Op: d.Op, Patients: d.Patients, Keys: d.Keys, Total: -1}, true)
+		}
 		events = append(events, part)
 	}
 	return events, nil
+}
+
+// alternatives reports whether a query names several values for a criterion.
+func alternatives(query string) bool {
+	for pair := range strings.SplitSeq(query, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		criterion := !strings.HasPrefix(name, "_") || name == "_id" || strings.HasPrefix(name, "_has")
+		if criterion && (strings.Contains(value, ",") || strings.Contains(strings.ToUpper(value), "%2C")) {
+			return true
+		}
+	}
+	return false
 }
 
 // fail notes the outcome: 4 for what the caller may mend, 8 for what failed
