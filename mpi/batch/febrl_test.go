@@ -11,30 +11,10 @@ import (
 
 	"hutong/mpi/batch"
 	"hutong/mpi/normal"
+	"hutong/testdata/sharedata"
 )
 
 var now = time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
-
-// linkageData finds ../shared/data/mpi beside the repository.
-func linkageData(t *testing.T) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; filepath.Dir(dir) != dir; dir = filepath.Dir(dir) {
-		if d := filepath.Join(dir, "shared", "data", "mpi"); isDir(d) {
-			return d
-		}
-	}
-	t.Skip("no shared/data/mpi beside the repository: no linkage sets to measure on")
-	return ""
-}
-
-func isDir(d string) bool {
-	s, err := os.Stat(d)
-	return err == nil && s.IsDir()
-}
 
 // rows reads a CSV file as maps from trimmed header to trimmed cell.
 func rows(t *testing.T, path string) []map[string]string {
@@ -137,7 +117,7 @@ func (s *set) measure(r *batch.Result) (precision, recall float64) {
 // holds it to floors a little below what it reached when they were set.
 func TestAccuracy(t *testing.T) {
 	t.Parallel()
-	dir := linkageData(t)
+	dir := filepath.Join(sharedata.Dir(t), "mpi")
 	type sample struct {
 		files             []string
 		bare              bool
