@@ -12,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"hutong/cmd/hutong/bench"
 	"hutong/cmd/hutong/exchange"
 )
 
@@ -28,6 +29,7 @@ type cli struct {
 	Account     accountCmd     `cmd:"" help:"Add and disable users and clients (server stopped)."`
 	Health      healthCmd      `cmd:"" help:"Ask a running exchange whether it is ready."`
 	Mpi         mpiCmd         `cmd:"" help:"Match plain CSV files of people with the index's engine."`
+	Bench       bench.Cmd      `cmd:"" help:"Measure: load a seeded region, send load, write a report."`
 	VerifyAudit verifyAuditCmd `cmd:"" help:"Prove the audit chain whole."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
