@@ -26,6 +26,11 @@ func (e *Exchange) Serve(ctx context.Context, ready func()) (err error) {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	stopProfiles, err := e.serveProfiles()
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer stopProfiles()
 	server := &http.Server{
 		Handler:           e.handler,
 		ReadHeaderTimeout: 10 * time.Second,

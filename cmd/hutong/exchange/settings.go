@@ -30,6 +30,7 @@ type Settings struct {
 	CacheMB   int           `name:"cache-mb" default:"64" help:"Block cache of the embedded engine, MiB."`
 	LogLevel  string        `name:"log-level" enum:"trace,debug,info,warn,error" default:"info" help:"Least severe log line."`
 	LogFormat string        `name:"log-format" enum:"json,console" default:"json" help:"json or console."`
+	Pprof     string        `help:"Loopback address that serves profiles (/debug/pprof/); none by default." placeholder:"127.0.0.1:6060"`
 	Grace     time.Duration `default:"15s" help:"How long running requests may take at a stop."`
 }
 
@@ -51,6 +52,9 @@ func (s *Settings) Check() error {
 		if !tls && !s.Proxy {
 			return fmt.Errorf("%s is reachable from other machines: give --tls-cert and --tls-key, or --behind-proxy", s.Listen)
 		}
+	}
+	if host, _, err := net.SplitHostPort(s.Pprof); s.Pprof != "" && (err != nil || !loopback(host)) {
+		return fmt.Errorf("--pprof %q: profiles are served on a loopback address only", s.Pprof)
 	}
 	if s.PublicURL == "" {
 		scheme := "http"

@@ -20,6 +20,9 @@ func TestSettingsHoldTogether(t *testing.T) {
 		{"plain behind a proxy", Settings{Listen: "0.0.0.0:8080", Auth: "smart", Proxy: true}, ""},
 		{"half a certificate", Settings{Listen: "127.0.0.1:1", TLSCert: "x"}, "go together"},
 		{"no port", Settings{Listen: "127.0.0.1"}, "--listen"},
+		{"profiles on the loopback", Settings{Listen: "127.0.0.1:1", Pprof: "127.0.0.1:0"}, ""},
+		{"profiles to the world", Settings{Listen: "127.0.0.1:1", Pprof: ":6060"}, "--pprof"},
+		{"profiles without a port", Settings{Listen: "127.0.0.1:1", Pprof: "localhost"}, "--pprof"},
 		{"public URL", Settings{Listen: "127.0.0.1:1", PublicURL: "exchange"}, "--public-url"},
 	}
 	for _, c := range cases {
