@@ -12,26 +12,64 @@ import (
 
 	"hutong/fhir"
 	"hutong/fhir/store/disk/layout"
+	"hutong/fhir/store/disk/ledger"
 )
 
-// Check proves the store against itself (fsck): every live resource,
-// extracted anew, has exactly the postings and the facts that are stored;
-// every posting belongs to a live resource; ids, rows, bodies and the change
-// log agree. It reads the newest state and wants no writers beside it. The
-// error lists the first differences; it names keys, never content.
+// Report is what Inspect found: how much was read, and the first differences,
+// which name keys and never content.
+type Report struct {
+	Whole     bool     `json:"whole"`
+	T         fhir.T   `json:"t"`       // the newest commit
+	Horizon   fhir.T   `json:"horizon"` // the oldest T that can be read
+	Resources int      `json:"resources"`
+	Versions  int      `json:"versions"`
+	Postings  int      `json:"postings"`
+	Undone    int      `json:"undone"` // superseded postings
+	Commits   int      `json:"commits"`
+	Faults    []string `json:"faults"`
+}
+
+// Progress hears how many rows of a step have been read. It may be nil.
+type Progress func(step string, rows int)
+
+// Check proves the store against itself: see Inspect. The error lists the
+// first differences.
 func (s *Store) Check(ctx context.Context) error {
-	leave, err := s.enter(ctx)
+	r, err := s.Inspect(ctx, nil)
 	if err != nil {
 		return err
 	}
+	var all []error
+	for _, f := range r.Faults {
+		all = append(all, errors.New("check: "+f))
+	}
+	return errors.Join(all...)
+}
+
+// Inspect proves the store against itself (fsck): each version that is kept,
+// extracted anew, has exactly the postings that are stored, current and
+// superseded, from the right commit on; no posting stands without a version;
+// ids, rows, facts, bodies and the change log agree. It reads the newest state
+// and wants no writers beside it. Memory does not grow with the store. The
+// error is of reading, not of what was found.
+func (s *Store) Inspect(ctx context.Context, progress Progress) (Report, error) {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return Report{}, err
+	}
 	defer leave()
-	c := &checker{s: s, ctx: ctx}
-	for _, step := range []func() error{c.ids, c.rows, c.postings, c.log} {
+	if progress == nil {
+		progress = func(string, int) {}
+	}
+	c := &checker{s: s, ctx: ctx, progress: progress}
+	c.r.T, c.r.Horizon, c.r.Faults = fhir.T(s.visible.Load()), s.horizon, []string{}
+	for _, step := range []func() error{c.ids, c.rows, c.older, c.postings, c.undo, c.log} {
 		if err := step(); err != nil {
-			return err
+			return c.r, err
 		}
 	}
-	return errors.Join(c.found...)
+	c.r.Whole = len(c.r.Faults) == 0
+	return c.r, nil
 }
 
 // maxFound is how many differences are listed.
@@ -40,14 +78,15 @@ const maxFound = 20
 type checker struct {
 	s        *Store
 	ctx      context.Context
-	found    []error
-	postingN int // postings that the live resources should have
-	versions int
+	progress Progress
+	r        Report
+	chain    ledger.Chain
+	kept     int // versions with a row
 }
 
 func (c *checker) report(format string, args ...any) {
-	if len(c.found) < maxFound {
-		c.found = append(c.found, fmt.Errorf("check: "+format, args...))
+	if len(c.r.Faults) < maxFound {
+		c.r.Faults = append(c.r.Faults, fmt.Sprintf(format, args...))
 	}
 }
 
@@ -57,7 +96,11 @@ func (c *checker) scan(prefix byte, visit func(key, val []byte) error) error {
 	if err != nil {
 		return ioError(err)
 	}
+	n := 0
 	for ok := it.First(); ok && err == nil; ok = it.Next() {
+		if n++; n%(1<<16) == 0 {
+			c.progress(steps[prefix], n)
+		}
 		var v []byte
 		if v, err = it.ValueAndErr(); err == nil {
 			err = ctxError(c.ctx)
@@ -66,7 +109,13 @@ func (c *checker) scan(prefix byte, visit func(key, val []byte) error) error {
 			err = visit(it.Key(), v)
 		}
 	}
+	c.progress(steps[prefix], n)
 	return errors.Join(err, it.Close())
+}
+
+// steps name the kinds of rows for people.
+var steps = map[byte]string{
+	'I': "ids", 'F': "resources", 'G': "older versions", 'X': "postings", 'Y': "superseded postings", 'L': "log", 'H': "log by type",
 }
 
 // ids: every id leads to the row that names it.
@@ -97,78 +146,102 @@ func (c *checker) rows() error {
 		if got, found, err := c.s.ridOf(row.Key); err != nil || !found || got != rid {
 			c.report("%s: no id row leads to it (%v)", row.Key, err)
 		}
-		c.versions += int(row.VersionID)
-		if err := c.older(rid, &row); err != nil {
-			return err
-		}
-		if row.Deleted() {
-			return nil
-		}
-		return c.live(rid, &row)
+		c.r.Resources++
+		return c.resource(rid, &row)
 	})
 }
 
-// older: the versions before the newest are there, in order of time.
-func (c *checker) older(rid layout.RID, newest *layout.Row) error {
+// resource follows one resource through its versions.
+func (c *checker) resource(rid layout.RID, newest *layout.Row) error {
+	oldest, err := c.s.oldest(rid, newest.VersionID)
+	if err != nil {
+		return err
+	}
+	if oldest > 1 && c.r.Horizon == 0 {
+		c.report("%s: version %d is missing", newest.Key, oldest-1)
+	}
+	updated, err := c.s.names.Find(layout.ListName(newest.Type, layout.UpdatedList))
+	if err != nil {
+		return err
+	}
+	c.chain.Reset()
 	var row layout.Row
-	t := newest.T
-	for ver := newest.VersionID - 1; ver > 0; ver-- {
+	var t fhir.T
+	for ver := oldest; ver <= newest.VersionID; ver++ {
 		found, err := c.s.version(rid, ver, &row)
 		if err != nil {
 			return err
 		}
-		if !found || row.T >= t {
+		if !found || row.T <= t || row.VersionID != ver {
 			c.report("%s: version %d is missing or out of order", newest.Key, ver)
 			return nil
 		}
-		if _, err := c.s.body(rid, ver); err != nil && !row.Deleted() {
-			c.report("%s: version %d has no body", newest.Key, ver)
-		}
 		t = row.T
+		c.r.Versions++
+		if err := c.version(rid, &row, updated); err != nil {
+			return err
+		}
+	}
+	return c.chain.Current(c.stands)
+}
+
+// version: its body gives the postings and facts that are stored.
+func (c *checker) version(rid layout.RID, row *layout.Row, updated uint32) error {
+	var p layout.Postings
+	if !row.Deleted() {
+		body, err := c.s.body(rid, row.VersionID)
+		if err != nil {
+			c.report("%s: version %d: its body: %v", row.Key, row.VersionID, err)
+			return nil
+		}
+		entries, facts, err := c.s.opts.Extract(body, row.Key)
+		if err != nil {
+			c.report("%s: version %d: %v", row.Key, row.VersionID, err)
+			return nil
+		}
+		if facts.Custodian == "" {
+			facts.Custodian = row.Facts.Custodian // who wrote it may not stand in the body
+		}
+		if !sameFacts(facts, row.Facts) {
+			c.report("%s: version %d: its facts are not those of its body", row.Key, row.VersionID)
+		}
+		if err := p.Build(c.s.names, row.Type, entries); err != nil {
+			return err
+		}
+	}
+	return c.chain.Add(rid, row, &p, updated, func(p *ledger.Posting) error {
+		if p.To <= c.r.Horizon {
+			return nil // may be gone
+		}
+		return c.stands(p)
+	})
+}
+
+// stands: the posting is there, from the right commit on.
+func (c *checker) stands(p *ledger.Posting) error {
+	if p.To == 0 {
+		c.r.Postings++
+	} else {
+		c.r.Undone++
+	}
+	v, err := c.s.get(p.Key(nil))
+	if err != nil {
+		return err
+	}
+	if from, n := binary.Uvarint(v); n <= 0 || !p.Holds(fhir.T(from)) {
+		c.report("a posting of list %d of resource %d is missing", binary.BigEndian.Uint32(p.ListValue), p.Place.RID)
 	}
 	return nil
 }
 
-// live: the postings and facts of a resource are those of its body.
-func (c *checker) live(rid layout.RID, row *layout.Row) error {
-	body, err := c.s.body(rid, row.VersionID)
-	if err != nil {
-		c.report("%s: its body: %v", row.Key, err)
-		return nil
+// older: no row of an older version stands that its resource does not know.
+func (c *checker) older() error {
+	err := c.scan('G', func(_, _ []byte) error { c.kept++; return nil })
+	c.kept += c.r.Resources
+	if err == nil && c.kept != c.r.Versions {
+		c.report("%d rows of versions stand, the resources have %d versions", c.kept, c.r.Versions)
 	}
-	entries, facts, err := c.s.opts.Extract(body, row.Key)
-	if err != nil {
-		c.report("%s: %v", row.Key, err)
-		return nil
-	}
-	if facts.Custodian == "" {
-		facts.Custodian = row.Facts.Custodian // who wrote it may not stand in the body
-	}
-	if !sameFacts(facts, row.Facts) {
-		c.report("%s: its facts are not those of its body", row.Key)
-	}
-	var p layout.Postings
-	if err := p.Build(c.s.names, row.Type, entries); err != nil {
-		return err
-	}
-	list, err := c.s.names.Find(layout.ListName(row.Type, layout.UpdatedList))
-	if err != nil {
-		return err
-	}
-	updated := layout.AppendInt(binary.BigEndian.AppendUint32(nil, list), row.LastUpdated.UnixMilli())
-	place := layout.Place{Ord: row.Ord(), RID: rid}
-	for _, lv := range append(p.Keys(), updated) {
-		c.postingN++
-		v, err := c.s.get(layout.PostingKey(nil, lv, place))
-		if err != nil {
-			return err
-		}
-		from, n := binary.Uvarint(v)
-		if n <= 0 || fhir.T(from) > row.T {
-			c.report("%s: a posting of list %d is missing", row.Key, binary.BigEndian.Uint32(lv))
-		}
-	}
-	return nil
+	return err
 }
 
 // sameFacts compares facts whose lists may stand in different orders: who
@@ -184,42 +257,98 @@ func sameSet[T comparable](a, b []T) bool {
 	return !slices.ContainsFunc(a, in(b)) && !slices.ContainsFunc(b, in(a))
 }
 
-// postings: there are none but those that the live resources should have.
+// postings: there are none but those that the resources should have.
 func (c *checker) postings() error {
 	n := 0
 	if err := c.scan('X', func(_, _ []byte) error { n++; return nil }); err != nil {
 		return err
 	}
-	if n != c.postingN {
-		c.report("%d postings stand, the live resources have %d", n, c.postingN)
+	if n == c.r.Postings {
+		return nil
 	}
-	return c.scan('Y', func(key, val []byte) error {
-		from, k := binary.Uvarint(val)
-		if k <= 0 || from >= binary.BigEndian.Uint64(key[5:]) {
+	c.report("%d postings stand, the live resources have %d", n, c.r.Postings)
+	return c.scan('X', c.owned)
+}
+
+// owned: the resource of a posting is there and stands where the posting says.
+func (c *checker) owned(key, _ []byte) error {
+	var row layout.Row
+	at := layout.PlaceOf(key)
+	raw, err := c.s.get(layout.RowKey(nil, at.RID))
+	if err != nil {
+		return err
+	}
+	if raw == nil || row.Read(raw, c.s.names) != nil || row.Deleted() || row.Ord() != at.Ord {
+		c.report("a posting of list %d belongs to no live resource", binary.BigEndian.Uint32(key[1:]))
+	}
+	return nil
+}
+
+// undo: there are no superseded postings but those of older versions.
+func (c *checker) undo() error {
+	n := 0
+	err := c.scan('Y', func(key, val []byte) error {
+		to := fhir.T(binary.BigEndian.Uint64(key[5:]))
+		if to > c.r.Horizon {
+			n++
+		}
+		if from, k := binary.Uvarint(val); k <= 0 || fhir.T(from) >= to {
 			c.report("an undo row ends before it begins: %x", key[:layout.UndoHead])
 		}
 		return nil
 	})
+	if err == nil && n != c.r.Undone {
+		c.report("%d superseded postings stand, the versions have %d", n, c.r.Undone)
+	}
+	return err
 }
 
-// log: it names every version once.
+// log: it names every version once, in order of time, and so does that by type.
 func (c *checker) log() error {
-	var n, byType int
+	var n, byType, commits int
 	var commit layout.Commit
-	count := func(n *int) func(key, val []byte) error {
+	count := func(n, rows *int) func(key, val []byte) error {
 		return func(key, val []byte) error {
 			if err := commit.Read(val); err != nil {
 				c.report("log row %d: %v", layout.LogTime(key), err)
 			}
+			*rows++
 			*n += len(commit.Made)
+			for _, m := range commit.Made {
+				c.made(layout.LogTime(key), m)
+			}
 			return nil
 		}
 	}
-	if err := errors.Join(c.scan('L', count(&n)), c.scan('H', count(&byType))); err != nil {
+	if err := errors.Join(c.scan('L', count(&n, &c.r.Commits)), c.scan('H', count(&byType, &commits))); err != nil {
 		return err
 	}
-	if n != c.versions || byType != c.versions {
-		c.report("the log names %d versions, by type %d; the resources have %d", n, byType, c.versions)
+	if n != c.r.Versions || byType != c.r.Versions {
+		c.report("the log names %d versions, by type %d; the resources have %d", n, byType, c.r.Versions)
 	}
 	return nil
+}
+
+// made: the version that the log names is of that commit.
+func (c *checker) made(t fhir.T, m layout.Made) {
+	var row layout.Row
+	if found, err := c.s.version(m.RID, m.Ver, &row); err != nil || !found || row.T != t {
+		c.report("the log of commit %d names version %d of resource %d, which is not of it", t, m.Ver, m.RID)
+	}
+}
+
+// oldest is the first version of rid that is kept.
+func (s *Store) oldest(rid layout.RID, newest uint64) (uint64, error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{
+		LowerBound: layout.OldRowKey(nil, rid, newest),
+		UpperBound: append(layout.OldRowKey(nil, rid, 0), 0),
+	})
+	if err != nil {
+		return 0, ioError(err)
+	}
+	ver := newest
+	if it.Last() {
+		ver = ^binary.BigEndian.Uint64(it.Key()[9:])
+	}
+	return ver, it.Close()
 }
