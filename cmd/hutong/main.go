@@ -14,6 +14,7 @@ import (
 
 	"hutong/cmd/hutong/bench"
 	"hutong/cmd/hutong/exchange"
+	"hutong/cmd/hutong/keep"
 )
 
 // cli is the command line. Every flag can also be given as an environment
@@ -30,6 +31,7 @@ type cli struct {
 	Health      healthCmd      `cmd:"" help:"Ask a running exchange whether it is ready."`
 	Mpi         mpiCmd         `cmd:"" help:"Match plain CSV files of people with the index's engine."`
 	Bench       bench.Cmd      `cmd:"" help:"Measure: load a seeded region, send load, write a report."`
+	Fsck        keep.Fsck      `cmd:"" help:"Prove every index row of a stopped store against its resources."`
 	VerifyAudit verifyAuditCmd `cmd:"" help:"Prove the audit chain whole."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }

@@ -10,9 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -25,7 +23,6 @@ import (
 	"hutong/fhir/interact"
 	"hutong/fhir/search"
 	"hutong/fhir/store"
-	"hutong/fhir/store/disk"
 	"hutong/fhir/term"
 	"hutong/fhir/term/ucum"
 	"hutong/fhir/validate"
@@ -103,6 +100,9 @@ func (e *Exchange) openRepository(ctx context.Context) error {
 	}
 	own := e.Store.Space("server")
 	if err := remember(ctx, own, "timezone", offsets(loc)); err != nil {
+		return err
+	}
+	if err := (indexed{Base: base, Timezone: e.cfg.Timezone}).note(ctx, own); err != nil {
 		return err
 	}
 	pageKey, err := secret(ctx, own, "page-key")
@@ -262,21 +262,6 @@ func (e *Exchange) Close(ctx context.Context) error {
 		errs = append(errs, e.Store.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// openStore opens the engine that the settings name.
-func openStore(cfg Settings, x *search.Extractor, log zerolog.Logger) (store.Store, error) {
-	kind, where, _ := strings.Cut(cfg.Store, ":")
-	if kind != "disk" || where == "" {
-		return nil, fmt.Errorf("--store %q: give disk:DIR", cfg.Store)
-	}
-	if err := os.MkdirAll(where, 0o700); err != nil {
-		return nil, err
-	}
-	return disk.Open(where, disk.Options{
-		CacheBytes: int64(cfg.CacheMB) << 20, Log: log,
-		Extract: x.ExtractBody,
-	})
 }
 
 // newValidator compiles the base rules and the regional profiles.

@@ -1,0 +1,125 @@
+package exchange
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"hutong/fhir"
+	"hutong/fhir/definition"
+	"hutong/fhir/search"
+	"hutong/fhir/store"
+	"hutong/fhir/store/disk"
+	"hutong/fhir/term"
+	"hutong/fhir/term/ucum"
+)
+
+// openStore opens the engine that the settings name.
+func openStore(cfg Settings, x *search.Extractor, log zerolog.Logger) (store.Store, error) {
+	where, err := cfg.engineDir()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(where, 0o700); err != nil {
+		return nil, err
+	}
+	return disk.Open(where, cfg.engineOptions(x.ExtractBody, log))
+}
+
+// engineDir is where the embedded engine keeps its files.
+func (s *Settings) engineDir() (string, error) {
+	kind, where, _ := strings.Cut(s.Store, ":")
+	if kind != "disk" || where == "" {
+		return "", fmt.Errorf("--store %q: give disk:DIR", s.Store)
+	}
+	return where, nil
+}
+
+func (s *Settings) engineOptions(extract func(fhir.Body, fhir.Key) ([]search.Entry, fhir.Facts, error), log zerolog.Logger) disk.Options {
+	return disk.Options{CacheBytes: int64(s.CacheMB) << 20, Log: log, Extract: extract}
+}
+
+// indexed is what the values of an index depend on beside the resources; the
+// data directory remembers it, so that tools need not be told.
+type indexed struct{ Base, Timezone string }
+
+const indexedKey = "indexed"
+
+// note keeps how this exchange indexes.
+func (i indexed) note(ctx context.Context, space store.Space) error {
+	raw, err := json.Marshal(i)
+	if err != nil {
+		return err
+	}
+	return space.Apply(ctx, []store.Write{{Key: []byte(indexedKey), Value: raw}})
+}
+
+// EngineDir finds the embedded engine's files in a data directory, or takes
+// dir for them.
+func EngineDir(dir string) string {
+	if inner := filepath.Join(dir, "store"); isDir(inner) {
+		return inner
+	}
+	return dir
+}
+
+func isDir(name string) bool {
+	st, err := os.Stat(name)
+	return err == nil && st.IsDir()
+}
+
+// OpenEngine opens the embedded engine of a stopped exchange for the tools
+// that keep it; it indexes as the exchange did. The caller closes it. A
+// directory that is not there is an error.
+func OpenEngine(ctx context.Context, dir string, cfg Settings, log zerolog.Logger) (*disk.Store, error) {
+	if !isDir(dir) {
+		return nil, fmt.Errorf("%s is no directory", dir)
+	}
+	return OpenEngineWith(ctx, dir, cfg.engineOptions(nil, log))
+}
+
+// OpenEngineWith is OpenEngine with the engine's own options, whose Extract it
+// sets.
+func OpenEngineWith(ctx context.Context, dir string, o disk.Options) (*disk.Store, error) {
+	var x *search.Extractor
+	o.Extract = func(b fhir.Body, k fhir.Key) ([]search.Entry, fhir.Facts, error) { return x.ExtractBody(b, k) }
+	x = newExtractor(indexed{Timezone: "Local"}, time.Local)
+	s, err := disk.Open(dir, o)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := s.Space("server").Get(ctx, []byte(indexedKey))
+	if err == nil && raw != nil {
+		var how indexed
+		var loc *time.Location
+		if err = json.Unmarshal(raw, &how); err == nil {
+			loc, err = time.LoadLocation(how.Timezone)
+		}
+		if err == nil {
+			x = newExtractor(how, loc)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("how %s is indexed: %w", dir, errJoinClose(err, s))
+	}
+	return s, nil
+}
+
+func errJoinClose(err error, s *disk.Store) error {
+	if cerr := s.Close(); cerr != nil {
+		return fmt.Errorf("%w; closing: %w", err, cerr)
+	}
+	return err
+}
+
+func newExtractor(how indexed, loc *time.Location) *search.Extractor {
+	return search.NewExtractor(definition.R4(), search.Options{
+		Location: loc, Base: how.Base, Expander: term.New(term.Options{}), Units: &ucum.Units{},
+	})
+}
