@@ -129,9 +129,10 @@ func (c *change) setEdges(ctx context.Context, verdicts map[string]link.Verdict)
 	return nil
 }
 
-// others is Index.others, spared for a record of which nothing is stored yet.
+// others is Index.others, spared for a record of which nothing is stored yet
+// (but what humans decided of it, which Restore may have put there before).
 func (c *change) others(ctx context.Context, prefix, id string) (map[string][]byte, error) {
-	if c.isNew && id == c.subject.ID {
+	if c.isNew && id == c.subject.ID && prefix != decisionPrefix {
 		return nil, nil
 	}
 	return c.x.others(ctx, prefix, id)

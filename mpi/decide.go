@@ -326,3 +326,51 @@ func (c *change) reopen(ctx context.Context, id string) error {
 	c.setTask(t, &again)
 	return nil
 }
+
+// Restore states again, on this index, what humans decided on another: entries
+// as Changes gave them, in their order. Those that decided nothing, or that are
+// known here, are passed over. The records may arrive before or after: an index
+// is a function of its records and of these decisions.
+func (x *Index) Restore(ctx context.Context, entries []*Entry) error {
+	x.gate.Lock()
+	defer x.gate.Unlock()
+	for _, e := range entries {
+		if len(e.Decided) == 0 {
+			continue
+		}
+		if _, err := x.entry(ctx, e.ID); fhir.KindOf(err) != fhir.NotFound {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if err := x.restate(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *Index) restate(ctx context.Context, e *Entry) error {
+	c := newChange(x, nil)
+	c.id, c.at, c.actor, c.action, c.why, c.reasons, c.undoOf = e.ID, e.At, e.Actor, e.Action, e.Reason, e.Reasons, e.UndoOf
+	var seeds []string
+	for _, d := range e.Decided {
+		now, err := c.decisionsOf(ctx, d.A)
+		if err != nil {
+			return err
+		}
+		c.say(d.A, d.B, d.After, now[d.B])
+		if err := c.mention(ctx, d.A, d.B); err != nil {
+			return err
+		}
+		seeds = append(seeds, d.A, d.B)
+	}
+	if err := c.settle(ctx, seeds); err != nil {
+		return err
+	}
+	if err := c.closeSettled(ctx, nil); err != nil {
+		return err
+	}
+	return c.commit(ctx)
+}

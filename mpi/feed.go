@@ -116,10 +116,16 @@ func (x *Index) observe(ctx context.Context, k fhir.Key, versionID uint64) (*row
 	p.ID = k.ID
 	r.rec = p.Record(res.Facts.Custodian, x.now())
 	r.head.Inactive = !p.IsActive()
-	r.head.Links = p.Links()
+	r.head.Links, r.head.Life = p.Links(res.Facts.Custodian, x.now()), p.Life()
 	r.keys = append(block.Keys(r.rec, x.now()), ownKey(k.ID))
 	for _, l := range r.head.Links {
-		r.keys = append(r.keys, ownKey(l.Other))
+		k := ownKey(l.Other)
+		if l.Token != "" {
+			k = block.Identifier(l.Token)
+		}
+		if !slices.Contains(r.keys, k) {
+			r.keys = append(r.keys, k)
+		}
 	}
 	return r, nil
 }
@@ -214,13 +220,17 @@ const mergeWeight = 1000
 
 // judge is the rules' verdict on two rows, with what their hospital says of
 // them: its own merge of two of its own records counts, unless they must stay
-// apart.
+// apart or contradict each other about life and death.
 func (x *Index) judge(a, b *row) link.Verdict {
 	v := x.rules.Decide(a.rec, b.rec, x.now())
+	life := link.Against(a.rec, b.rec, a.head.Life, b.head.Life)
+	if life != "" && v.Kind == link.Link {
+		v.Kind, v.Reasons, v.Score.Grade = link.Review, append([]link.Reason{life}, v.Reasons...), score.Probable
+	}
 	if !merges(a, b) && !merges(b, a) || v.Kind == link.Link {
 		return v
 	}
-	if a.head.Custodian != b.head.Custodian || a.rec.Emergency() || b.rec.Emergency() || link.Apart(a.rec, b.rec) != "" {
+	if a.head.Custodian != b.head.Custodian || a.rec.Emergency() || b.rec.Emergency() || link.Apart(a.rec, b.rec) != "" || life != "" {
 		v.Kind, v.Reasons = link.Review, append([]link.Reason{link.SourceMerge}, v.Reasons...)
 		return v
 	}
@@ -229,11 +239,20 @@ func (x *Index) judge(a, b *row) link.Verdict {
 	return v
 }
 
+// merges reports that a's hospital says a and b are one record: by the id of
+// the other Patient, or by its identifier (ITI-104).
 func merges(a, b *row) bool {
 	for _, l := range a.head.Links {
-		if l.Other == b.ID && (l.Type == "replaced-by" || l.Type == "replaces") {
+		if l.Type != "replaced-by" && l.Type != "replaces" {
+			continue
+		}
+		if l.Other == b.ID || l.Token != "" && carries(b.rec, l.Token) {
 			return true
 		}
 	}
 	return false
+}
+
+func carries(r *normal.Record, token string) bool {
+	return slices.ContainsFunc(r.IDs, func(id normal.Identifier) bool { return id.Token() == token })
 }

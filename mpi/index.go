@@ -124,6 +124,15 @@ type Phrase struct {
 	Text score.Text `json:"text"`
 }
 
+// Phrases puts rule codes into words.
+func Phrases(rs []link.Reason) []Phrase {
+	out := make([]Phrase, 0, len(rs))
+	for _, r := range rs {
+		out = append(out, Phrase{string(r), r.Words()})
+	}
+	return out
+}
+
 // FieldComparison is one field of an Explanation.
 type FieldComparison = score.FieldComparison
 

@@ -57,6 +57,7 @@ type rowHead struct {
 	Deleted   bool          `json:"d,omitempty"`
 	Updated   time.Time     `json:"u"` // lastUpdated of Version
 	Links     []source.Link `json:"l,omitempty"`
+	Life      link.Life     `json:"f,omitzero"`
 }
 
 func (r *row) revision() uint64    { return r.head.Rev }

@@ -43,7 +43,7 @@ func (c *change) settle(ctx context.Context, seeds []string) error {
 		}
 	}
 	slices.Sort(live)
-	groups, refused := link.Partition(live, comp.edges, comp.apart)
+	groups, refused := link.Partition(live, comp.edges, func(a, b string, human bool) link.Relation { return c.x.relate(comp, a, b, human) })
 	c.refused = refused
 	return c.assign(ctx, comp, groups)
 }
@@ -135,27 +135,24 @@ func (comp *component) forgive() {
 	}
 }
 
-// apart is what keeps two records of the component apart: a human's word first.
-func (comp *component) apart(a, b string, human bool) link.Reason {
-	a, b = link.Order(a, b)
+// relate is how two records of the component (a < b) stand to each other: a
+// human's word first, then what the rules say of them.
+func (x *Index) relate(comp *component, a, b string, human bool) link.Relation {
 	if d := comp.decisions[[2]string{a, b}]; d != nil {
 		if d.Same {
-			return ""
+			return link.Relation{}
 		}
-		return link.HumanReject
+		return link.Relation{Apart: link.HumanReject}
 	}
 	if human {
-		return ""
+		return link.Relation{}
 	}
-	x, y := comp.rows[a].rec, comp.rows[b].rec
-	reason := link.Apart(x, y)
-	if reason == link.TwoCitizenIDs {
-		p, q := link.Order(x.CitizenID(), y.CitizenID())
-		if comp.forgiven[[2]string{p, q}] {
-			return ""
-		}
+	p, q := comp.rows[a], comp.rows[b]
+	r := x.rules.Relate(p.rec, q.rec, p.head.Life, q.head.Life)
+	if v, w := link.Order(p.rec.CitizenID(), q.rec.CitizenID()); r.Apart == link.TwoCitizenIDs && comp.forgiven[[2]string{v, w}] {
+		return link.Relation{}
 	}
-	return reason
+	return r
 }
 
 // assign gives the groups their persons and stages what changes.

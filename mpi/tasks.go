@@ -80,7 +80,7 @@ func taskID(a, b string) string {
 func classify(reasons []link.Reason, probability float64) (TaskKind, Risk) {
 	for _, r := range reasons {
 		switch r {
-		case link.NameContradicts, link.SexContradicts, link.SharedCards:
+		case link.NameContradicts, link.SexContradicts, link.SharedCards, link.TwoDeaths, link.BornAfterDeath, link.DeadAndAlive:
 			return Contradiction, High
 		case link.Constrained, link.HumanReject:
 			return ConflictTask, High

@@ -28,23 +28,25 @@ func TestPartition(t *testing.T) {
 			ids[i] = fmt.Sprintf("r%d", i)
 		}
 		var edges []link.Edge
-		forbidden := map[[2]string]bool{}
+		forbidden, against := map[[2]string]bool{}, map[[2]string]bool{}
 		for i := range ids {
 			for j := i + 1; j < len(ids); j++ {
 				switch rng.IntN(5) {
 				case 0, 1:
 					edges = append(edges, link.Edge{A: ids[i], B: ids[j], Weight: float64(rng.IntN(4)), Must: rng.IntN(6) == 0})
 				case 2:
+					against[[2]string{ids[i], ids[j]}] = true
+				case 3:
 					forbidden[[2]string{ids[i], ids[j]}] = true
 				}
 			}
 		}
-		apart := func(a, b string, human bool) link.Reason {
-			a, b = link.Order(a, b)
+		apart := func(a, b string, human bool) (r link.Relation) {
 			if !human && forbidden[[2]string{a, b}] {
-				return link.TwoCitizenIDs
+				r.Apart = link.TwoCitizenIDs
 			}
-			return ""
+			r.Against = !human && against[[2]string{a, b}]
+			return r
 		}
 		groups, refused := link.Partition(ids, edges, apart)
 		checkPartition(t, ids, edges, groups, refused)
@@ -154,6 +156,69 @@ func TestDecide(t *testing.T) {
 		}
 		if v.Kind == link.Review && (v.Score.Grade == score.Certain || v.Score.Grade == score.CertainlyNot) {
 			t.Errorf("%s: a pair for review is graded %s", c.name, v.Score.Grade)
+		}
+	}
+}
+
+// TestWeakBridge: one damaged record between two people is cut off, and the
+// edge that was not followed is told.
+func TestWeakBridge(t *testing.T) {
+	t.Parallel()
+	ids := []string{"p1", "p2", "q1", "q2", "x"}
+	against := func(a, b string, human bool) link.Relation {
+		return link.Relation{Against: !human && a[0] == 'p' && b[0] == 'q'}
+	}
+	edge := func(a, b string, w float64) link.Edge { return link.Edge{A: a, B: b, Weight: w} }
+	bridge := []link.Edge{edge("p1", "p2", 30), edge("q1", "q2", 30), edge("p1", "x", 20), edge("q1", "x", 10)}
+	for _, c := range []struct {
+		name    string
+		ids     []string
+		edges   []link.Edge
+		groups  string
+		refused link.Reason
+	}{
+		{"the weaker side is cut", ids, bridge, "[[p1 p2 x] [q1 q2]]", link.WeakBridge},
+		{"a human says where it belongs", ids, append(slices.Clone(bridge), link.Edge{A: "q1", B: "x", Must: true}), "[[p1 p2] [q1 q2 x]]", link.WeakBridge},
+		{"a human's bridge holds", ids, append(slices.Clone(bridge), link.Edge{A: "q1", B: "x", Must: true}, link.Edge{A: "p1", B: "x", Must: true}), "[[p1 p2 q1 q2 x]]", ""},
+		{"one pair against one is no majority", []string{"p1", "q1", "x"}, []link.Edge{edge("p1", "x", 20), edge("q1", "x", 10)}, "[[p1 q1 x]]", ""},
+		// The bridge between p and q is weak until x and y, whom nothing contradicts, have joined p.
+		{"a group that grew", []string{"p1", "q1", "x", "y"}, []link.Edge{edge("p1", "q1", 40), edge("p1", "x", 20), edge("p1", "y", 20)}, "[[p1 q1 x y]]", ""},
+	} {
+		groups, refused := link.Partition(c.ids, c.edges, against)
+		if got := fmt.Sprint(groups); got != c.groups {
+			t.Errorf("%s: %s, want %s", c.name, got, c.groups)
+		}
+		if (c.refused == "") != (len(refused) == 0) || c.refused != "" && refused[0].Reason != c.refused {
+			t.Errorf("%s: refused %v", c.name, refused)
+		}
+	}
+}
+
+func TestAgainst(t *testing.T) {
+	t.Parallel()
+	const a = "11010519491231002X"
+	date := func(s string) normal.Date { d, _ := normal.ParseDate(s); return d }
+	dead := func(s string) link.Life { return link.Life{Dead: true, Died: date(s)} }
+	alive := link.Life{Alive: true}
+	plain, carded := rec("张伟", "1949-12-31", normal.Female), rec("张伟", "1949-12-31", normal.Female, profiles.CitizenID, a)
+	for _, c := range []struct {
+		name string
+		a, b *normal.Record
+		x, y link.Life
+		want link.Reason
+	}{
+		{"nothing is said", plain, plain, link.Life{}, link.Life{}, ""},
+		{"a day apart", plain, plain, dead("2025-01-01"), dead("2025-01-02"), ""},
+		{"two deaths", carded, carded, dead("2025-01-01"), dead("2025-03-01"), link.TwoDeaths},
+		{"a year alone", plain, plain, dead("2025-01-01"), dead("2024"), ""},
+		{"born after the death", plain, plain, dead("1949-12-30"), link.Life{}, link.BornAfterDeath},
+		{"born and died on one day", plain, plain, dead("1949-12-31"), link.Life{}, ""},
+		{"dead and alive", plain, plain, link.Life{Dead: true}, alive, link.DeadAndAlive},
+		{"dead and not said", plain, plain, link.Life{Dead: true}, link.Life{}, ""},
+		{"news of a death takes time", carded, carded, dead("2025-01-01"), alive, ""},
+	} {
+		if got, back := link.Against(c.a, c.b, c.x, c.y), link.Against(c.b, c.a, c.y, c.x); got != c.want || back != c.want {
+			t.Errorf("%s: %q and %q, want %q", c.name, got, back, c.want)
 		}
 	}
 }

@@ -5,6 +5,7 @@
 package link
 
 import (
+	"cmp"
 	"time"
 
 	"hutong/mpi/normal"
@@ -49,6 +50,10 @@ const (
 	HumanReject      Reason = "human-reject"
 	CardHolder       Reason = "card-holder"        // $match: the one holder of the card asked for
 	HealthRecordOnly Reason = "health-record-only" // ID-06
+	TwoDeaths        Reason = "two-deaths"         // dates of death that no typing error explains
+	BornAfterDeath   Reason = "born-after-death"
+	DeadAndAlive     Reason = "dead-and-alive"
+	WeakBridge       Reason = "weak-bridge" // two groups joined by few, contradicted by most
 )
 
 // Verdict is the outcome for a pair.
@@ -73,6 +78,24 @@ func (r *Rules) Decide(a, b *normal.Record, now time.Time) Verdict {
 	v.Kind, v.Reasons = r.judge(a, b, &v.Score, now)
 	v.regrade(r.model)
 	return v
+}
+
+// againstWeight is the sum of weights (log2) from which a pair speaks for two
+// people: at least sixteen to one. Records that say little are not against
+// each other.
+const againstWeight = -4
+
+// Relate says how two records of one component stand to each other, whatever
+// edge it is that would join their groups. It is symmetric.
+func (r *Rules) Relate(a, b *normal.Record, x, y Life) Relation {
+	if reason := cmp.Or(Apart(a, b), Against(a, b, x, y)); reason != "" {
+		return Relation{Apart: reason}
+	}
+	s := r.model.Score(a, b)
+	if likeTwins(a, b, &s) {
+		return Relation{Apart: Twins}
+	}
+	return Relation{Against: s.Weight <= againstWeight}
 }
 
 // regrade keeps the grade in step with the rules: what a rule links is

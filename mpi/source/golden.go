@@ -109,7 +109,7 @@ func (g *Golden) compose(sources []Version) *goldenPatient {
 		g.text(&out.Gender, p.Gender, "gender", s)
 		g.text(&out.BirthDate, p.BirthDate, "birthDate", s)
 		g.text(&out.DeceasedDateTime, p.DeceasedDateTime, "deceased", s)
-		if p.DeceasedBoolean && !out.DeceasedBoolean {
+		if p.IsDead() && p.DeceasedDateTime == "" && !out.DeceasedBoolean {
 			out.DeceasedBoolean, g.Sources["deceased"] = true, s.Key.String()
 		}
 		if len(out.MaritalStatus) == 0 && len(p.MaritalStatus) > 0 {

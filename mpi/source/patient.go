@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hutong/fhir"
+	"hutong/mpi/link"
 	"hutong/mpi/normal"
 )
 
@@ -21,7 +22,7 @@ type Patient struct {
 	Telecom              []json.RawMessage `json:"telecom"`
 	Gender               string            `json:"gender"`
 	BirthDate            string            `json:"birthDate"`
-	DeceasedBoolean      bool              `json:"deceasedBoolean"`
+	DeceasedBoolean      *bool             `json:"deceasedBoolean"`
 	DeceasedDateTime     string            `json:"deceasedDateTime"`
 	Address              []json.RawMessage `json:"address"`
 	MaritalStatus        json.RawMessage   `json:"maritalStatus"`
@@ -29,7 +30,8 @@ type Patient struct {
 	MultipleBirthBoolean bool              `json:"multipleBirthBoolean"`
 	Linked               []struct {
 		Other struct {
-			Reference string `json:"reference"`
+			Reference  string     `json:"reference"`
+			Identifier identifier `json:"identifier"`
 		} `json:"other"`
 		Type string `json:"type"`
 	} `json:"link"`
@@ -37,12 +39,25 @@ type Patient struct {
 
 // Link is a Patient.link that the hospital itself states.
 type Link struct {
-	Other string `json:"o"` // Patient id
-	Type  string `json:"t"` // replaced-by, replaces, refer, seealso
+	Other string `json:"o,omitempty"` // Patient id
+	Token string `json:"k,omitempty"` // or an identifier of the other record, as normal.Identifier.Token
+	Type  string `json:"t"`           // replaced-by, replaces, refer, seealso
 }
 
 // IsActive is Patient.active, which is true unless said otherwise.
 func (p *Patient) IsActive() bool { return p.Active == nil || *p.Active }
+
+// IsDead reports that the record says its person died.
+func (p *Patient) IsDead() bool {
+	return p.DeceasedBoolean != nil && *p.DeceasedBoolean || p.DeceasedDateTime != ""
+}
+
+// Life is what the record says of its person's life.
+func (p *Patient) Life() link.Life {
+	l := link.Life{Dead: p.IsDead(), Alive: p.DeceasedBoolean != nil && !*p.DeceasedBoolean}
+	l.Died, _ = normal.ParseDate(p.DeceasedDateTime)
+	return l
+}
 
 type identifier struct {
 	Use    string `json:"use"`
@@ -103,7 +118,7 @@ func (p *Patient) Record(custodian string, now time.Time) *normal.Record {
 	r := &normal.Record{
 		Sex: normal.ParseSex(p.Gender), Order: min(max(p.MultipleBirthInteger, 0), 99),
 		Multiple: p.MultipleBirthBoolean || p.MultipleBirthInteger > 0,
-		Deceased: p.DeceasedBoolean || p.DeceasedDateTime != "",
+		Deceased: p.IsDead(),
 	}
 	r.Birth, _ = normal.ParseDate(p.BirthDate)
 	each(first(p.Name), func(n humanName) {
@@ -161,12 +176,17 @@ func each[T any](raw []json.RawMessage, do func(T)) {
 	}
 }
 
-// Links are the links to other Patients of this server.
-func (p *Patient) Links() []Link {
+// Links are the links to other Patients of this server: by their id, or by an
+// identifier of theirs, as ITI-104 resolves duplicates.
+func (p *Patient) Links(custodian string, now time.Time) []Link {
 	var out []Link
 	for _, l := range p.Linked {
 		if k, ok := fhir.ParseKey(l.Other.Reference); ok && k.Type == "Patient" && k.ID != p.ID {
-			out = append(out, Link{k.ID, l.Type})
+			out = append(out, Link{Other: k.ID, Type: l.Type})
+			continue
+		}
+		if id, ok := normal.NewIdentifier(l.Other.Identifier.raw(now), custodian, now); ok && l.Other.Reference == "" {
+			out = append(out, Link{Token: id.Token(), Type: l.Type})
 		}
 	}
 	return out

@@ -39,7 +39,7 @@ func TestRecord(t *testing.T) {
 	case len(r.Names) != 2 || r.Names[0].Text != "欧阳修" || len(r.Phones) != 1:
 		t.Errorf("%+v", r)
 	}
-	if l := p.Links(); len(l) != 1 || l[0] != (source.Link{Other: "b", Type: "replaced-by"}) {
+	if l := p.Links("org-a", now); len(l) != 1 || l[0] != (source.Link{Other: "b", Type: "replaced-by"}) {
 		t.Errorf("links %+v", l)
 	}
 	if _, err := source.Read([]byte(`[]`)); fhir.KindOf(err) != fhir.Structure {
