@@ -205,7 +205,7 @@ func (c *checker) version(rid layout.RID, row *layout.Row, updated uint32) error
 		if !sameFacts(facts, row.Facts) {
 			c.report("%s: version %d: its facts are not those of its body", row.Key, row.VersionID)
 		}
-		if err := p.Build(c.s.names, row.Type, entries); err != nil {
+		if err := p.Build(c.s.names, row.Key, entries, &row.Facts); err != nil {
 			return err
 		}
 	}
@@ -228,7 +228,7 @@ func (c *checker) stands(p *ledger.Posting) error {
 	if err != nil {
 		return err
 	}
-	if from, n := binary.Uvarint(v); n <= 0 || !p.Holds(fhir.T(from)) {
+	if !p.Holds(layout.PostedOf(v)) {
 		c.report("a posting of list %d of resource %d is missing", binary.BigEndian.Uint32(p.ListValue), p.Place.RID)
 	}
 	return nil

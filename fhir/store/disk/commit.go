@@ -115,7 +115,7 @@ func (s *Store) prepareOp(op *store.Op, p *prepared) (err error) {
 		if p.facts, err = layout.AppendFacts(make([]byte, 0, 128), s.names, &op.Facts); err != nil {
 			return err
 		}
-		if err = p.postings.Build(s.names, op.Key.Type, op.Entries); err != nil {
+		if err = p.postings.Build(s.names, op.Key, op.Entries, &op.Facts); err != nil {
 			return err
 		}
 	}
@@ -139,11 +139,13 @@ func (s *Store) prefetchOld(k fhir.Key, p *prepared) error {
 		return err
 	}
 	p.oldVer = row.VersionID
-	return s.extractOld(rid, k, row.VersionID, &p.old)
+	return s.extractOld(rid, k, &row, &p.old)
 }
 
-func (s *Store) extractOld(rid layout.RID, k fhir.Key, ver uint64, into *layout.Postings) error {
-	raw, err := s.get(layout.BodyKey(nil, rid, ver))
+// extractOld builds the postings of a stored version; the facts are those that
+// are stored with it.
+func (s *Store) extractOld(rid layout.RID, k fhir.Key, row *layout.Row, into *layout.Postings) error {
+	raw, err := s.get(layout.BodyKey(nil, rid, row.VersionID))
 	if err != nil {
 		return err
 	}
@@ -155,7 +157,7 @@ func (s *Store) extractOld(rid layout.RID, k fhir.Key, ver uint64, into *layout.
 	if err != nil {
 		return fhir.Errorf(fhir.Internal, "disk: index values of a stored version: %w", err)
 	}
-	return into.Build(s.names, k.Type, entries)
+	return into.Build(s.names, k, entries, &row.Facts)
 }
 
 // commitLoop is the committer. Pebble may end this goroutine (see health): the

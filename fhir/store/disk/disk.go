@@ -26,10 +26,11 @@ import (
 	"hutong/fhir/store/disk/intern"
 	"hutong/fhir/store/disk/keyspace"
 	"hutong/fhir/store/disk/layout"
+	"hutong/fhir/store/disk/upgrade"
 )
 
 // Format is the version of the key layout that this engine writes.
-const Format = 1
+const Format = 2
 
 // Options of Open. Extract is required by everything but Space; zero values of
 // the others take the defaults given.
@@ -127,15 +128,10 @@ func Open(dir string, o Options) (*Store, error) {
 
 // begin checks the format, recovers the counters and starts the goroutines.
 func (s *Store) begin() error {
-	if err := s.checkFormat(); err != nil {
-		return err
-	}
-	v, err := s.get(layout.HorizonKey())
+	format, err := s.checkFormat()
 	if err != nil {
 		return err
 	}
-	horizon, _ := binary.Uvarint(v)
-	s.horizon = fhir.T(horizon)
 	if s.names, err = intern.Load(s.db); err != nil {
 		return err
 	}
@@ -143,6 +139,17 @@ func (s *Store) begin() error {
 	if err := s.recover(); err != nil {
 		return err
 	}
+	if format < Format {
+		if err := upgrade.Run(s.db, s.names, format, s.head.t); err != nil {
+			return err
+		}
+	}
+	v, err := s.get(layout.HorizonKey())
+	if err != nil {
+		return err
+	}
+	horizon, _ := binary.Uvarint(v)
+	s.horizon = fhir.T(horizon)
 	s.watch.init()
 	s.slots = make(chan struct{}, s.opts.Searches)
 	s.queue = make(chan *pending, s.opts.Queue)
@@ -178,18 +185,19 @@ func (s *Store) pebbleOptions() *pebble.Options {
 }
 
 // checkFormat writes the format into a new store and refuses a newer one.
-func (s *Store) checkFormat() error {
+func (s *Store) checkFormat() (format uint64, err error) {
 	v, err := s.get(layout.FormatKey())
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if v == nil {
-		return s.db.Set(layout.FormatKey(), binary.AppendUvarint(nil, Format), pebble.Sync)
+		return Format, s.db.Set(layout.FormatKey(), binary.AppendUvarint(nil, Format), pebble.Sync)
 	}
-	if got, n := binary.Uvarint(v); n <= 0 || got != Format {
-		return fmt.Errorf("format %d; this engine reads format %d: use the release that wrote it", got, Format)
+	got, n := binary.Uvarint(v)
+	if n <= 0 || got == 0 || got > Format {
+		return 0, fmt.Errorf("format %d; this engine reads format %d and earlier: use the release that wrote it", got, Format)
 	}
-	return nil
+	return got, nil
 }
 
 // get reads one row into memory of its own; nil if there is none.

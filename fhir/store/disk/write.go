@@ -105,14 +105,7 @@ func expect(op *store.Op, cur *layout.Row) error {
 }
 
 func (w *txWriter) newRID(op *store.Op, p *prepared) layout.RID {
-	home := ""
-	switch {
-	case op.Key.Type == "Patient":
-		home = op.Key.ID
-	case len(op.Facts.Patients) > 0:
-		home = op.Facts.Patients[0].ID
-	}
-	rid := layout.NewRID(home, w.log.NextSeq)
+	rid := layout.NewRID(layout.HomeOf(op.Key, &op.Facts), w.log.NextSeq)
 	w.log.NextSeq++
 	w.h.key = layout.IDKey(w.h.key, p.typ, op.Key.ID)
 	w.set(w.h.key, binary.BigEndian.AppendUint64(w.h.val[:0], uint64(rid)))
@@ -164,15 +157,16 @@ func (w *txWriter) postings(op *store.Op, p *prepared, v *fhir.Version, rid layo
 	old := &p.old
 	if live && p.oldVer != cur.VersionID {
 		old = &w.h.old
-		if err := w.s.extractOld(rid, op.Key, cur.VersionID, old); err != nil {
+		if err := w.s.extractOld(rid, op.Key, cur, old); err != nil {
 			return err
 		}
 	}
-	from := binary.AppendUvarint(nil, uint64(w.t))
+	class := p.postings.ClassAt(rid)
+	from := layout.AppendPosted(nil, w.t, class)
 	next := layout.Row{Version: *v}
 	next.Facts.Clinical = op.Facts.Clinical.Truncate(time.Millisecond)
 	place, was := layout.Place{Ord: next.Ord(), RID: rid}, layout.Place{Ord: cur.Ord(), RID: rid}
-	stay := live && op.Method != fhir.Deleted && place == was
+	stay := live && op.Method != fhir.Deleted && place == was && class == old.ClassAt(rid)
 	if live {
 		for _, k := range old.Keys() {
 			if stay && p.postings.Has(k) {

@@ -11,8 +11,8 @@
 //	B <rid8> <^ver8>   -> body                    content of a version, written once
 //	L <t8>             -> Commit                  the change log: one row a commit
 //	H <type4> <t8>     -> Commit                  the same, only the versions of one type
-//	X <list4> <value> <ord6> <rid8> -> from       current postings
-//	Y <list4> <to8> <value> <ord6> <rid8> -> from superseded postings: the undo rows
+//	X <list4> <value> <ord6> <rid8> -> from class current postings
+//	Y <list4> <to8> <value> <ord6> <rid8> -> from class superseded postings: the undo rows
 //	S <name> 0 <key>   -> value                   spaces
 package layout
 

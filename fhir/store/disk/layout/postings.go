@@ -30,6 +30,7 @@ const (
 	AllList     = "*"            // every live resource of the type, with an empty value
 	UpdatedList = "_lastUpdated" // its lastUpdated in milliseconds
 	PairList    = "patient+"     // followed by a token parameter: the patient's id with a token
+	HomeList    = "@patient"     // the ids of the patients in whose compartment it lies: Facts.Patients
 	IdentList   = ":identifier"  // after a reference parameter: logical references
 	CanonList   = ":canon"       // after a quantity parameter: unit and value in canonical units
 	pairPatient = "patient"      // the reference parameter that pairs join
@@ -43,8 +44,10 @@ var Paired = [...]string{"code", "category"}
 // Postings are the posting keys of one resource without their places: each is
 // four bytes of list and a value. They are sorted and differ.
 type Postings struct {
-	keys [][]byte
-	buf  []byte
+	keys  [][]byte
+	buf   []byte
+	class uint32
+	home  uint32
 }
 
 // Keys lists them; they are valid until the Postings are reset.
@@ -56,12 +59,27 @@ func (p *Postings) Has(key []byte) bool {
 	return ok
 }
 
-// Build replaces the postings by those of a resource's entries.
-func (p *Postings) Build(n Names, t fhir.Type, entries []search.Entry) error {
+// ClassAt gives the number of the resource's class if it stands at rid; 0 if
+// it has none. A resource that moved to another patient has none, so that of
+// what has a class with one patient, rid tells the patient's hash.
+func (p *Postings) ClassAt(rid RID) uint32 {
+	if rid.Home() != p.home {
+		return 0
+	}
+	return p.class
+}
+
+// Build replaces the postings by those of a resource's entries and facts.
+func (p *Postings) Build(n Names, k fhir.Key, entries []search.Entry, f *fhir.Facts) error {
 	p.keys, p.buf = p.keys[:0], p.buf[:0]
-	b := builder{p: p, names: n, typ: t}
+	b := builder{p: p, names: n, typ: k.Type}
+	p.class, p.home = 0, HashOf(HomeOf(k, f))
+	if name := className(f, entries); name != "" {
+		p.class = b.id(name)
+	}
 	b.list(AllList)
 	b.end()
+	b.homes(f)
 	for i := range entries {
 		b.entry(&entries[i], entries[i].Param.Code)
 	}
@@ -155,6 +173,17 @@ func (b *builder) variants(e *search.Entry, list string) {
 		b.p.buf = AppendFloat(b.p.buf, min(e.Canon.Num, e.Canon.NumLo))
 		b.p.buf = AppendFloat(b.p.buf, max(e.Canon.Num, e.Canon.NumHi))
 		b.end()
+	}
+}
+
+// homes writes the patients in whose compartment the resource lies.
+func (b *builder) homes(f *fhir.Facts) {
+	for _, k := range f.Patients {
+		if k.Type == "Patient" {
+			b.list(HomeList)
+			b.p.buf = AppendCut(b.p.buf, k.ID)
+			b.end()
+		}
 	}
 }
 

@@ -22,11 +22,17 @@ type Posting struct {
 	// row may hold an earlier time.
 	AtMost bool
 	To     fhir.T
+	Class  uint32 // see layout.Class
 }
 
-// Holds reports whether a stored row's time is right.
-func (p *Posting) Holds(from fhir.T) bool {
-	return from == p.From || p.AtMost && from < p.From
+// Holds reports whether a stored row's time and class are right. A row without
+// a class that it should have is of the first format, whose times do not tell
+// when the class began.
+func (p *Posting) Holds(from fhir.T, class uint32) bool {
+	if from == 0 || class == 0 && p.Class != 0 {
+		return from > 0
+	}
+	return class == p.Class && (from == p.From || p.AtMost && from < p.From)
 }
 
 // Key is the key of the row.
@@ -38,12 +44,13 @@ func (p *Posting) Key(b []byte) []byte {
 }
 
 // Value is the content of the row.
-func (p *Posting) Value() []byte { return binary.AppendUvarint(nil, uint64(p.From)) }
+func (p *Posting) Value() []byte { return layout.AppendPosted(nil, p.From, p.Class) }
 
 // Chain follows one resource from its oldest kept version to its newest.
 type Chain struct {
 	open    map[string]Posting
 	place   layout.Place
+	class   uint32
 	live    bool
 	started bool
 }
@@ -62,7 +69,8 @@ func (c *Chain) Reset() {
 // version supersedes.
 func (c *Chain) Add(rid layout.RID, row *layout.Row, p *layout.Postings, updated uint32, undone func(*Posting) error) error {
 	place := layout.Place{Ord: row.Ord(), RID: rid}
-	stay := c.live && !row.Deleted() && place == c.place
+	class := p.ClassAt(rid)
+	stay := c.live && !row.Deleted() && place == c.place && class == c.class
 	stamp := layout.AppendInt(binary.BigEndian.AppendUint32(nil, updated), row.LastUpdated.UnixMilli())
 	for lv, old := range c.open {
 		if stay && p.Has(old.ListValue) {
@@ -75,7 +83,7 @@ func (c *Chain) Add(rid layout.RID, row *layout.Row, p *layout.Postings, updated
 		}
 	}
 	first := !c.started && row.VersionID > 1
-	c.started, c.live, c.place = true, !row.Deleted(), place
+	c.started, c.live, c.place, c.class = true, !row.Deleted(), place, class
 	if row.Deleted() {
 		return nil
 	}
@@ -88,7 +96,7 @@ func (c *Chain) Add(rid layout.RID, row *layout.Row, p *layout.Postings, updated
 
 func (c *Chain) put(lv []byte, place layout.Place, from fhir.T, atMost bool) {
 	if _, there := c.open[string(lv)]; !there {
-		c.open[string(lv)] = Posting{ListValue: slices.Clone(lv), Place: place, From: from, AtMost: atMost}
+		c.open[string(lv)] = Posting{ListValue: slices.Clone(lv), Place: place, From: from, AtMost: atMost, Class: c.class}
 	}
 }
 
