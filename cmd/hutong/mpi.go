@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hutong/mpi/batch"
+	"hutong/mpi/normal"
 	"hutong/mpi/table"
 )
 
@@ -35,15 +36,18 @@ func (c *mpiMatchCmd) Run(ctx context.Context) error {
 		return fmt.Errorf("--one-to-one needs --with: within one file nobody has a partner of his own")
 	}
 	say := newProgress(os.Stderr)
-	a, err := readTable(ctx, c.Map, c.In, say)
+	now := time.Now()
+	file := batch.NewFile(now)
+	ready := func(r *normal.Record) batch.Entry { return batch.NewEntry(r, now) }
+	a, err := readTable(ctx, c.Map, c.In, say, ready, file.Take)
 	if err != nil {
 		return err
 	}
-	o := batch.Options{Now: time.Now(), OneToOne: c.OneToOne, Progress: say.step}
-	ids, records := a.IDs, a.Records
+	o := batch.Options{OneToOne: c.OneToOne, Progress: say.step}
+	ids := a.IDs
 	var origin func(int) string
 	if c.With != "" {
-		b, err := readTable(ctx, c.Map, c.With, say)
+		b, err := readTable(ctx, c.Map, c.With, say, ready, file.Take)
 		if err != nil {
 			return err
 		}
@@ -52,9 +56,9 @@ func (c *mpiMatchCmd) Run(ctx context.Context) error {
 			origin = func(i int) string { return filepath.Base([]string{c.In, c.With}[flagOf(i >= o.Split)]) }
 			say.line("ids occur in both files: %s gets a third column, file", c.Clusters)
 		}
-		ids, records = slices.Concat(ids, b.IDs), slices.Concat(records, b.Records)
+		ids = slices.Concat(ids, b.IDs)
 	}
-	r, err := batch.Match(ctx, records, o)
+	r, err := batch.Match(ctx, file, o)
 	if err != nil {
 		return err
 	}
@@ -82,12 +86,14 @@ type mpiTrainCmd struct {
 // frequencies of names stay those of the built-in model.
 func (c *mpiTrainCmd) Run(ctx context.Context) error {
 	say := newProgress(os.Stderr)
-	f, err := readTable(ctx, c.Map, c.In, say)
+	var records []*normal.Record
+	_, err := readTable(ctx, c.Map, c.In, say,
+		func(r *normal.Record) *normal.Record { return r }, func(r *normal.Record) { records = append(records, r) })
 	if err != nil {
 		return err
 	}
 	version := "trained-" + time.Now().UTC().Format("20060102T150405Z")
-	m, err := batch.Train(ctx, f.Records, version, batch.Options{Now: time.Now(), Progress: say.step})
+	m, err := batch.Train(ctx, records, version, time.Now(), batch.Options{Progress: say.step})
 	if err != nil {
 		return err
 	}
@@ -98,8 +104,9 @@ func (c *mpiTrainCmd) Run(ctx context.Context) error {
 	})
 }
 
-// readTable reads one file under the mapping, and says what it left unused.
-func readTable(ctx context.Context, mapping, name string, say *progress) (*table.File, error) {
+// readTable reads one file under the mapping, as table.Read does, and says what
+// it left unused.
+func readTable[T any](ctx context.Context, mapping, name string, say *progress, ready func(*normal.Record) T, take func(T)) (*table.File, error) {
 	text, err := os.ReadFile(mapping)
 	if err != nil {
 		return nil, err
@@ -113,7 +120,7 @@ func readTable(ctx context.Context, mapping, name string, say *progress) (*table
 		return nil, err
 	}
 	defer src.Close()
-	f, err := table.Read(ctx, name, src, m, time.Now(), func(rows int) { say.step("read "+filepath.Base(name), rows, 0) })
+	f, err := table.Read(ctx, name, src, m, time.Now(), ready, take, func(rows int) { say.step("read "+filepath.Base(name), rows, 0) })
 	if err != nil {
 		return nil, fmt.Errorf("rows that cannot be used:\n%w", err)
 	}

@@ -7,15 +7,14 @@ package batch
 import (
 	"cmp"
 	"context"
-	"math/rand/v2"
+	"math"
 	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"hutong/mpi/normal"
 	"hutong/mpi/score"
 )
 
@@ -30,7 +29,6 @@ type Options struct {
 	Auto float64
 	// Possible is the probability from which a pair is reported; 0 is 0.1.
 	Possible float64
-	Now      time.Time
 	// Progress, if not nil, is told now and then how far a stage is; a total of
 	// 0 is not known.
 	Progress func(stage string, done, total int)
@@ -53,171 +51,139 @@ type Result struct {
 	Skipped  int // block lists passed over as too long
 }
 
-// Match runs over records. An error is the context's.
-func Match(ctx context.Context, records []*normal.Record, o Options) (*Result, error) {
+// Match runs over the records of file. An error is the context's.
+func Match(ctx context.Context, file *File, o Options) (*Result, error) {
 	if o.Auto == 0 {
 		o.Auto = 0.5
 	}
 	if o.Possible == 0 {
 		o.Possible = 0.1
 	}
-	r := newRun(records, o)
-	r.compare, r.estimate = score.CompareFile, score.TrainFile
-	if err := r.meet(ctx); err != nil {
-		return nil, err
-	}
 	base, err := score.FileDefault()
 	if err != nil {
 		return nil, err
 	}
-	if err := r.train(ctx, base, "trained"); err != nil {
+	r := newRun(file, o)
+	if err := r.meet(ctx); err != nil {
 		return nil, err
 	}
+	if err := r.compareAll(ctx); err != nil {
+		return nil, err
+	}
+	r.model = score.TrainFile(base, r.sample(
+		func(a, b int) score.Vector { return r.comparer.Compare(a, b).Vector() },
+		func(i int) score.Vector { return r.vectors[i].Vector() }), "trained")
 	// The first division tells persons apart, so that the second can count in
 	// how many of them a name or a town occurs.
 	for second := range 2 {
+		var shares *score.Shares
 		if second == 1 {
-			r.model = r.model.WithFrequency(r.model.CountPersons(r.records, r.res.Clusters))
+			shares = r.model.CountPeople(file.people, r.res.Clusters)
 		}
-		if err := r.score(ctx); err != nil {
+		if err := r.score(ctx, r.model.NewWeigher(file.people, shares)); err != nil {
 			return nil, err
 		}
 		r.cluster()
 	}
-	r.transitive()
+	r.report()
 	r.res.Model = r.model
 	return r.res, nil
 }
 
-// Train estimates a model for the index from a file: the levels are those of
-// score.Compare, and what the file never shows is as in the built-in model. An
-// error is the context's.
-func Train(ctx context.Context, records []*normal.Record, version string, o Options) (*score.Model, error) {
-	r := newRun(records, o)
-	r.compare, r.estimate = score.Compare, score.Train
-	base, err := score.Default()
-	if err != nil {
-		return nil, err
-	}
-	if err := r.meet(ctx); err != nil {
-		return nil, err
-	}
-	if err := r.train(ctx, base, version); err != nil {
-		return nil, err
-	}
-	return r.model, nil
-}
-
 type run struct {
 	o        Options
-	compare  func(a, b *normal.Record) score.Vector
-	estimate func(base *score.Model, s score.Sample, version string) *score.Model
-	records  []*normal.Record
-	pairs    [][2]int32     // that met, sorted
-	vectors  []score.Vector // of pairs
+	file     *File
+	longest  int
+	pairs    []uint64       // that met: a<<32 | b, a < b, sorted
+	vectors  []score.Packed // of pairs
 	model    *score.Model
-	weights  map[[2]int32]float64 // of likely pairs, and of those that clusters asked for
+	weigh    func(v score.Packed, a, b int, floor float64) float64
+	comparer *score.Comparer // of the goroutine that divides
+	likely   []likely        // pairs from Possible up, the likeliest first
 	res      *Result
+	telling  sync.Mutex
 }
 
-func newRun(records []*normal.Record, o Options) *run {
-	if o.Progress == nil {
-		o.Progress = func(string, int, int) {}
+// likely is a pair that may be one person.
+type likely struct {
+	a, b    uint32
+	logOdds float64
+}
+
+func (p *likely) word() uint64 { return uint64(p.a)<<32 | uint64(p.b) }
+
+func newRun(file *File, o Options) *run {
+	return &run{o: o, file: file, longest: longest(file.Len()), comparer: score.NewComparer(file.people), res: &Result{}}
+}
+
+// tell reports progress, from any goroutine.
+func (r *run) tell(stage string, done, total int) {
+	if r.o.Progress != nil && r.telling.TryLock() {
+		defer r.telling.Unlock()
+		r.o.Progress(stage, done, total)
 	}
-	return &run{o: o, records: records, res: &Result{}}
 }
 
 func (r *run) across(a, b int) bool {
 	return r.o.Split <= 0 || a < r.o.Split && b >= r.o.Split
 }
 
-// compareAll compares the pairs on all processors.
-func (r *run) compareAll(ctx context.Context) error {
-	r.vectors = make([]score.Vector, len(r.pairs))
+// each runs over chunks of n things on all processors; made gives what one
+// goroutine works with.
+func (r *run) each(ctx context.Context, stage string, n int, made func() func(from, to int)) error {
 	const chunk = 1 << 14
 	var next atomic.Int64
 	var g errgroup.Group
 	for range runtime.GOMAXPROCS(0) {
+		work := made()
 		g.Go(func() error {
 			for {
 				from := int(next.Add(chunk)) - chunk
-				if from >= len(r.pairs) || ctx.Err() != nil {
+				if from >= n || ctx.Err() != nil {
 					return ctx.Err()
 				}
-				for i := from; i < min(from+chunk, len(r.pairs)); i++ {
-					r.vectors[i] = r.compare(r.records[r.pairs[i][0]], r.records[r.pairs[i][1]])
-				}
+				r.tell(stage, from, n)
+				work(from, min(from+chunk, n))
 			}
 		})
 	}
 	return g.Wait()
 }
 
-// strangers is how many random pairs u is estimated from.
-const strangers = 400_000
-
-// strangers draws pairs, or takes all where they are few.
-func (r *run) strangers(seen map[score.Vector]int) {
-	n := len(r.records)
-	add := func(a, b int) {
-		if a != b && r.across(a, b) {
-			seen[r.compare(r.records[a], r.records[b])]++
-		}
-	}
-	if n*n/2 <= strangers {
-		for a := range n {
-			for b := a + 1; b < n; b++ {
-				add(a, b)
+func (r *run) compareAll(ctx context.Context) error {
+	r.vectors = make([]score.Packed, len(r.pairs))
+	return r.each(ctx, "compare", len(r.pairs), func() func(from, to int) {
+		c := score.NewComparer(r.file.people)
+		return func(from, to int) {
+			for i := from; i < to; i++ {
+				r.vectors[i] = c.Compare(int(r.pairs[i]>>32), int(uint32(r.pairs[i])))
 			}
 		}
-		return
-	}
-	rng := rand.New(rand.NewPCG(1, 2)) // fixed: the same file gives the same answer
-	for range strangers {
-		a, b := rng.IntN(n), rng.IntN(n)
-		add(min(a, b), max(a, b))
-	}
-}
-
-func (r *run) train(ctx context.Context, base *score.Model, version string) error {
-	s := score.Sample{Candidates: map[score.Vector]int{}, Strangers: map[score.Vector]int{}}
-	if err := r.compareAll(ctx); err != nil {
-		return err
-	}
-	for _, v := range r.vectors {
-		s.Candidates[v]++
-	}
-	r.o.Progress("compared", len(r.pairs), len(r.pairs))
-	r.strangers(s.Strangers)
-	n := len(r.records)
-	s.Pairs = float64(n) * float64(n-1) / 2
-	if r.o.Split > 0 {
-		s.Pairs = float64(r.o.Split) * float64(n-r.o.Split)
-	}
-	r.model = r.estimate(base, s, version)
-	return nil
-}
-
-func (r *run) score(ctx context.Context) error {
-	r.weights = make(map[[2]int32]float64)
-	r.res.Pairs = nil
-	for i, p := range r.pairs {
-		if i%4096 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		s := r.model.Weigh(r.vectors[i], r.records[p[0]], r.records[p[1]])
-		if s.Probability >= r.o.Possible {
-			r.weights[p] = s.LogOdds
-			r.res.Pairs = append(r.res.Pairs, Pair{A: int(p[0]), B: int(p[1]), Probability: s.Probability, Weight: s.LogOdds})
-		}
-	}
-	r.sort()
-	return nil
-}
-
-// sort puts the likeliest pair first.
-func (r *run) sort() {
-	slices.SortFunc(r.res.Pairs, func(x, y Pair) int {
-		return cmp.Or(cmp.Compare(y.Weight, x.Weight), cmp.Compare(x.A, y.A), cmp.Compare(x.B, y.B))
 	})
+}
+
+// score weighs all pairs and keeps the likely ones.
+func (r *run) score(ctx context.Context, w *score.Weigher) error {
+	r.weigh = w.Weigh
+	floor := math.Log2(r.o.Possible / (1 - r.o.Possible))
+	var mu sync.Mutex
+	r.likely = nil
+	err := r.each(ctx, "weigh", len(r.pairs), func() func(from, to int) {
+		return func(from, to int) {
+			var found []likely
+			for i := from; i < to; i++ {
+				a, b := uint32(r.pairs[i]>>32), uint32(r.pairs[i])
+				if o := w.Weigh(r.vectors[i], int(a), int(b), floor); o >= floor {
+					found = append(found, likely{a, b, o})
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			r.likely = append(r.likely, found...)
+		}
+	})
+	slices.SortFunc(r.likely, func(x, y likely) int {
+		return cmp.Or(cmp.Compare(y.logOdds, x.logOdds), cmp.Compare(x.a, y.a), cmp.Compare(x.b, y.b))
+	})
+	return err
 }

@@ -90,6 +90,14 @@ func load(t *testing.T, dir string, bare bool, files ...string) *set {
 	return s
 }
 
+func (s *set) file() *batch.File {
+	f := batch.NewFile(now)
+	for _, r := range s.records {
+		f.Add(r)
+	}
+	return f
+}
+
 // measure gives pairwise precision and recall of the clusters.
 func (s *set) measure(r *batch.Result) (precision, recall float64) {
 	var hit, found, real float64
@@ -142,7 +150,7 @@ func TestAccuracy(t *testing.T) {
 	for _, c := range cases {
 		s := load(t, dir, c.bare, c.files...)
 		begin := time.Now()
-		r, err := batch.Match(t.Context(), s.records, batch.Options{Split: s.split, Now: now})
+		r, err := batch.Match(t.Context(), s.file(), batch.Options{Split: s.split})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -53,7 +53,7 @@ func households(n int, seed uint64) *set {
 func TestHouseholds(t *testing.T) {
 	t.Parallel()
 	s := households(250, 3)
-	r, err := batch.Match(t.Context(), s.records, batch.Options{Now: now})
+	r, err := batch.Match(t.Context(), s.file(), batch.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

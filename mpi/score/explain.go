@@ -75,3 +75,62 @@ func Value(f Field, r *normal.Record) string {
 	}
 	return strings.Join(out, "；")
 }
+
+// Text is a sentence in both languages of the console.
+type Text struct {
+	ZH string `json:"zh-CN"`
+	EN string `json:"en"`
+}
+
+// In gives the sentence in the language asked for ("zh..." is Chinese).
+func (t Text) In(lang string) string {
+	if len(lang) >= 2 && lang[:2] == "zh" {
+		return t.ZH
+	}
+	return t.EN
+}
+
+var fieldLabels = [AllFields]Text{
+	Citizen: {"居民身份证号", "Citizen id"}, Cards: {"其他卡号", "Other card numbers"},
+	Family: {"姓", "Family name"}, Given: {"名", "Given name"}, Birth: {"出生日期", "Birth date"},
+	Sex: {"性别", "Sex"}, Phone: {"电话", "Telephone"}, Line: {"详细地址", "Address line"}, Place: {"所在区县", "Place"},
+	Street: {"街道", "Street"}, Number: {"门牌号", "House number"}, City: {"市区县", "City"}, Post: {"邮政编码", "Postcode"}, State: {"省份", "State"},
+	BirthPlace: {"出生地", "Birth place"}, Occupation: {"职业", "Occupation"},
+}
+
+// Label names the field for a person.
+func (f Field) Label() Text { return fieldLabels[f] }
+
+var silent = Text{"一方未填写，不作为依据", "One side says nothing: no evidence"}
+
+var nameWords = []Text{silent,
+	{"完全相同", "The same characters"},
+	{"读音相同，写法不同", "Sounds alike, written differently"},
+	{"读音相近（如 zh/z、n/l、前后鼻音）", "Easily confused sounds (zh/z, n/l, -n/-ng)"},
+	{"只差一个字", "One character apart"},
+	{"相似", "Similar"},
+	{"姓与名颠倒", "Family and given name exchanged"},
+	{"不同", "Different"},
+	{"略有相似", "Faintly alike"},
+}
+
+var textWords = []Text{silent, {"相同", "The same"}, {"只差一处", "One slip apart"}, {"大部分相同", "Most of it agrees"}, {"部分相同", "Half of it agrees"}, {"不同", "Different"}}
+
+var levelWords = [AllFields][]Text{
+	Citizen: {silent, {"相同，且校验有效", "Equal, and the number is valid"},
+		{"只差一处，其中一个校验不通过", "One slip apart, and one of them fails its check"},
+		{"相同，但校验不通过", "Equal, but the number fails its check"}, {"不同", "Different"}},
+	Cards: {silent, {"两种以上号码相同", "Two or more numbers are equal"}, {"一种号码相同", "One number is equal"},
+		{"只差一处", "One slip apart"}, {"同类号码不同", "Numbers of the same kind differ"}},
+	Family: nameWords, Given: nameWords,
+	Birth: {silent, {"完全相同", "The same"}, {"月和日颠倒", "Day and month exchanged"}, {"只差一位", "One digit apart"},
+		{"在已知精度内一致", "Agree as far as they are known"}, {"年份相同或月日相同", "The same year, or the same day of the year"}, {"不同", "Different"}, {"大部分相同", "Two of its parts agree"}},
+	Sex:    {silent, {"相同", "The same"}, {"相近", "Near"}, {"不同", "Different"}},
+	Phone:  {silent, {"相同（家人可能共用，权重较低）", "The same (families share phones, so it weighs less)"}, {"只差一位", "One digit apart"}, {"不同（号码常更换）", "Different (people change numbers)"}},
+	Line:   {silent, {"相同", "The same"}, {"相近", "Nearly the same"}, {"部分相同", "Partly the same"}, {"不同（可能搬迁）", "Different (people move)"}},
+	Place:  {silent, {"相同", "The same"}, {"相近", "Nearly the same"}, {"同一市", "The same city"}, {"不同", "Different"}},
+	Street: textWords, Number: textWords, City: textWords, Post: textWords, State: textWords, BirthPlace: textWords, Occupation: textWords,
+}
+
+// Words says in words what a level means.
+func (f Field) Words(l Level) Text { return levelWords[f][l] }

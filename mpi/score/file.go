@@ -84,7 +84,8 @@ func texts(f Field, a, b string) Level {
 	if min(len(ra), len(rb)) < 4 {
 		return TextDifferent
 	}
-	switch like := max(dice(ra, rb), 2*jaroWinkler(ra, rb)-1); {
+	d, jw := likenesses(a, b)
+	switch like := max(d, 2*jw-1); {
 	case like >= 0.75:
 		return TextClose
 	case like >= 0.5:
@@ -126,8 +127,12 @@ func fileName(a, b *normal.Name) (family, given Level) {
 	if a.Han() || b.Han() {
 		return namePair(a, b)
 	}
-	family, given = letters(a.Family, b.Family), letters(a.Given, b.Given)
-	fg, gf := letters(a.Family, b.Given), letters(a.Given, b.Family)
+	return exchanged(letters(a.Family, b.Family), letters(a.Given, b.Given), letters(a.Family, b.Given), letters(b.Family, a.Given))
+}
+
+// exchanged chooses between the parts held against each other as they stand,
+// and crosswise: fg is one's family name with the other's given name.
+func exchanged(family, given, fg, gf Level) (f, g Level) {
 	if rank(fg)+rank(gf) < rank(family)+rank(given) && crossed(fg) && crossed(gf) && (fg != Silent || gf != Silent) {
 		if fg <= NameSound || gf <= NameSound {
 			return NameSwapped, NameSwapped
@@ -157,10 +162,10 @@ func letters(a, b string) Level {
 	case shorter <= 2 && ra[0] == rb[0] || oneWord(a, b):
 		return NameClose
 	}
-	switch w := jaroWinkler(ra, rb); {
+	switch d, w := likenesses(a, b); {
 	case w >= 0.87:
 		return NameClose
-	case w >= 0.75 || dice(ra, rb) >= 0.5:
+	case w >= 0.75 || d >= 0.5:
 		return NameRemote
 	}
 	return NameDifferent

@@ -8,9 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"golang.org/x/sync/errgroup"
 
 	"hutong/mpi/normal"
 )
@@ -37,50 +40,171 @@ const maxErrors = 20
 
 // File is a file as read.
 type File struct {
-	Name    string
-	IDs     []string // trimmed; each once
-	Records []*normal.Record
-	Dates   int // birth dates that were not readable, and so not used
-	DateAt  int // line of the first of them
+	Name   string
+	IDs    []string // trimmed; each once
+	Dates  int      // birth dates that were not readable, and so not used
+	DateAt int      // line of the first of them
 }
 
 // Read reads a CSV file (RFC 4180, comma, UTF-8 with or without a byte order
-// mark, first row the header) row by row; only comparison forms are kept.
-// progress, if not nil, is told the count of rows now and then. The error
-// joins a RowError for each bad row, 20 at most, or is the context's.
-func Read(ctx context.Context, name string, src io.Reader, m *Mapping, now time.Time, progress func(rows int)) (*File, error) {
-	r := &reader{file: &File{Name: name}, now: now, lines: map[string]int{}}
+// mark, first row the header) row by row. ready makes of each good row's record
+// what is wanted of it, several at a time; take gets it, one at a time in the
+// order of the rows. progress, if not nil, is told the count of rows now and
+// then. The error joins a RowError for each bad row, 20 at most, or is the
+// context's.
+func Read[T any](ctx context.Context, name string, src io.Reader, m *Mapping, now time.Time, ready func(*normal.Record) T, take func(T), progress func(rows int)) (*File, error) {
+	r := &reader{name: name, now: now}
 	if err := r.open(src, m); err != nil {
 		return nil, err
 	}
-	for n := 1; len(r.bad) < maxErrors; n++ {
-		if n%4096 == 0 {
-			if progress != nil {
-				progress(len(r.file.IDs))
-			}
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-		}
-		more, err := r.row()
-		if err != nil {
-			r.bad = append(r.bad, err)
-		}
-		if !more {
-			break
-		}
+	inner, stop := context.WithCancel(ctx)
+	p := &pipe[T]{reader: r, work: make(chan *chunk[T], ahead), order: make(chan *chunk[T], ahead), ready: ready}
+	var g errgroup.Group
+	g.Go(func() error { p.read(inner); return nil })
+	for range runtime.GOMAXPROCS(0) {
+		g.Go(func() error { p.normalise(); return nil })
 	}
-	return r.file, errors.Join(r.bad...)
+	file, err := p.collect(ctx, take, progress)
+	stop()
+	for range p.order { // what was under way when reading stopped
+	}
+	_ = g.Wait() // none of them fails
+	return file, err
 }
 
+// Sizes of the pipe: rows that are normalised together, and how many such
+// chunks may wait.
+const (
+	chunkRows = 1024
+	ahead     = 8
+)
+
+// pipe reads rows in one goroutine, normalises them in several and hands them
+// on in order.
+type pipe[T any] struct {
+	*reader
+	ready       func(*normal.Record) T
+	work, order chan *chunk[T]
+}
+
+// chunk is rows that follow each other.
+type chunk[T any] struct {
+	cells [][]string
+	lines []int
+	last  error // that ended the file, after these rows
+	rows  []outcome[T]
+	done  chan struct{}
+}
+
+// outcome is what became of a row.
+type outcome[T any] struct {
+	id      string
+	value   T
+	badDate bool
+	err     error
+}
+
+// read fills chunks until the file ends, is damaged, or ctx is done.
+func (p *pipe[T]) read(ctx context.Context) {
+	defer close(p.order)
+	defer close(p.work)
+	for ctx.Err() == nil {
+		c := &chunk[T]{done: make(chan struct{})}
+		more := true
+		for more && len(c.cells) < chunkRows {
+			cells, err := p.csv.Read()
+			if err != nil && !errors.Is(err, csv.ErrFieldCount) {
+				if more = false; err != io.EOF {
+					c.last = p.damaged(err)
+				}
+				break
+			}
+			line, _ := p.csv.FieldPos(0)
+			c.cells, c.lines = append(c.cells, cells), append(c.lines, line)
+		}
+		p.work <- c
+		p.order <- c
+		if !more {
+			return
+		}
+	}
+}
+
+func (p *pipe[T]) normalise() {
+	for c := range p.work {
+		c.rows = make([]outcome[T], len(c.cells))
+		for i := range c.cells {
+			c.rows[i] = p.row(c.cells[i], c.lines[i])
+		}
+		c.cells = nil
+		close(c.done)
+	}
+}
+
+func (p *pipe[T]) row(cells []string, line int) (o outcome[T]) {
+	r := row{reader: p.reader, cells: cells, line: line}
+	if o.id, o.err = r.check(); o.err != nil {
+		return o
+	}
+	o.value, o.badDate = p.ready(r.record()), r.badDate
+	return o
+}
+
+// collect takes the rows in order.
+func (p *pipe[T]) collect(ctx context.Context, take func(T), progress func(rows int)) (*File, error) {
+	f, lines := &File{Name: p.name}, map[string]int{}
+	var bad []error
+	for c := range p.order {
+		<-c.done
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		for i := range c.rows {
+			o := &c.rows[i]
+			if before, twice := lines[o.id]; o.err == nil && twice {
+				o.err = &RowError{p.name, c.lines[i], p.header[p.at[ID][0]], fmt.Sprintf("the id of line %d again", before)}
+			}
+			if o.err != nil {
+				if bad = append(bad, o.err); len(bad) == maxErrors {
+					return f, errors.Join(bad...)
+				}
+				continue
+			}
+			lines[o.id] = c.lines[i]
+			f.IDs = append(f.IDs, o.id)
+			f.date(o.badDate, c.lines[i])
+			take(o.value)
+		}
+		if c.last != nil {
+			bad = append(bad, c.last)
+		}
+		if progress != nil {
+			progress(len(f.IDs))
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return f, errors.Join(bad...)
+}
+
+// date counts a birth date that was not readable.
+func (f *File) date(bad bool, line int) {
+	if !bad {
+		return
+	}
+	if f.Dates++; f.Dates == 1 {
+		f.DateAt = line
+	}
+}
+
+// reader knows the file's header.
 type reader struct {
-	file   *File
+	name   string
 	csv    *csv.Reader
 	header []string
 	at     map[string][]int
 	now    time.Time
-	lines  map[string]int // id -> line
-	bad    []error
 }
 
 func (r *reader) open(src io.Reader, m *Mapping) error {
@@ -89,10 +213,10 @@ func (r *reader) open(src io.Reader, m *Mapping) error {
 		_, _ = in.Discard(3)
 	}
 	r.csv = csv.NewReader(in)
-	r.csv.TrimLeadingSpace, r.csv.ReuseRecord = true, true
+	r.csv.TrimLeadingSpace = true
 	cells, err := r.csv.Read()
 	if err == io.EOF {
-		return &RowError{File: r.file.Name, Line: 1, Reason: "the file is empty; a header is needed"}
+		return &RowError{File: r.name, Line: 1, Reason: "the file is empty; a header is needed"}
 	}
 	if err != nil {
 		return r.damaged(err)
@@ -101,62 +225,46 @@ func (r *reader) open(src io.Reader, m *Mapping) error {
 		r.header = append(r.header, strings.TrimSpace(c))
 	}
 	if r.at, err = m.place(r.header); err != nil {
-		return fmt.Errorf("%s:1: %w", r.file.Name, err)
+		return fmt.Errorf("%s:1: %w", r.name, err)
 	}
 	return nil
-}
-
-// row reads one row; more is false at the end, or where the CSV is damaged so
-// that the next row cannot be found.
-func (r *reader) row() (more bool, err error) {
-	cells, err := r.csv.Read()
-	if err == io.EOF {
-		return false, nil
-	}
-	if err != nil && !errors.Is(err, csv.ErrFieldCount) {
-		return false, r.damaged(err)
-	}
-	line, _ := r.csv.FieldPos(0)
-	if err != nil {
-		return true, &RowError{File: r.file.Name, Line: line, Reason: fmt.Sprintf("%d cells, but the header has %d", len(cells), len(r.header))}
-	}
-	row := row{reader: r, cells: cells, line: line}
-	for _, at := range r.at {
-		for _, i := range at {
-			if !utf8.ValidString(cells[i]) {
-				return true, row.bad(i, "not UTF-8")
-			}
-		}
-	}
-	id := strings.TrimSpace(cells[r.at[ID][0]])
-	if id == "" {
-		return true, row.bad(r.at[ID][0], "empty id")
-	}
-	if before, twice := r.lines[id]; twice {
-		return true, row.bad(r.at[ID][0], fmt.Sprintf("the id of line %d again", before))
-	}
-	r.lines[id] = line
-	r.file.IDs = append(r.file.IDs, id)
-	r.file.Records = append(r.file.Records, row.record())
-	return true, nil
 }
 
 func (r *reader) damaged(err error) error {
 	var p *csv.ParseError
 	if errors.As(err, &p) {
-		return &RowError{File: r.file.Name, Line: p.Line, Column: fmt.Sprint(p.Column), Reason: p.Err.Error()}
+		return &RowError{File: r.name, Line: p.Line, Column: fmt.Sprint(p.Column), Reason: p.Err.Error()}
 	}
-	return fmt.Errorf("%s: %w", r.file.Name, err)
+	return fmt.Errorf("%s: %w", r.name, err)
 }
 
 type row struct {
 	*reader
-	cells []string
-	line  int
+	cells   []string
+	line    int
+	badDate bool
+}
+
+// check says whether the row can be used, and gives its id.
+func (r *row) check() (id string, err error) {
+	if len(r.cells) != len(r.header) {
+		return "", &RowError{File: r.name, Line: r.line, Reason: fmt.Sprintf("%d cells, but the header has %d", len(r.cells), len(r.header))}
+	}
+	for _, at := range r.at {
+		for _, i := range at {
+			if !utf8.ValidString(r.cells[i]) {
+				return "", r.bad(i, "not UTF-8")
+			}
+		}
+	}
+	if id = strings.TrimSpace(r.cells[r.at[ID][0]]); id == "" {
+		return "", r.bad(r.at[ID][0], "empty id")
+	}
+	return id, nil
 }
 
 func (r *row) bad(column int, reason string) error {
-	return &RowError{File: r.file.Name, Line: r.line, Column: r.header[column], Reason: reason}
+	return &RowError{File: r.name, Line: r.line, Column: r.header[column], Reason: reason}
 }
 
 // get is a field's cells, trimmed and joined; what systems write for nothing

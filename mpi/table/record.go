@@ -95,11 +95,7 @@ func sex(s string) normal.Sex {
 func (r *row) birth() normal.Date {
 	s := r.get(BirthDate)
 	d, ok := date(s)
-	if !ok && s != "" {
-		if r.file.Dates++; r.file.Dates == 1 {
-			r.file.DateAt = r.line
-		}
-	}
+	r.badDate = !ok && s != ""
 	return d
 }
 

@@ -13,13 +13,27 @@ import (
 
 var now = time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
 
-func read(t *testing.T, mapping, text string) (*table.File, error) {
+// people is a file with its records.
+type people struct {
+	*table.File
+	Records []*normal.Record
+}
+
+func readAll(ctx context.Context, m *table.Mapping, name, text string) (*people, error) {
+	p := &people{}
+	var err error
+	p.File, err = table.Read(ctx, name, strings.NewReader(text), m, now,
+		func(r *normal.Record) *normal.Record { return r }, func(r *normal.Record) { p.Records = append(p.Records, r) }, nil)
+	return p, err
+}
+
+func read(t *testing.T, mapping, text string) (*people, error) {
 	t.Helper()
 	m, err := table.ParseMapping([]byte(mapping))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return table.Read(t.Context(), "a.csv", strings.NewReader(text), m, now, nil)
+	return readAll(t.Context(), m, "a.csv", text)
 }
 
 func TestDates(t *testing.T) {
@@ -88,7 +102,7 @@ func TestReadStops(t *testing.T) {
 	for i := range 5000 {
 		rows.WriteString(strings.Repeat("x", i%7) + time.Duration(i).String() + ",a\n")
 	}
-	if _, err := table.Read(ctx, "a.csv", strings.NewReader(rows.String()), m, now, nil); !errors.Is(err, context.Canceled) {
+	if _, err := readAll(ctx, m, "a.csv", rows.String()); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -102,7 +116,7 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if r, err := table.Read(t.Context(), "f", strings.NewReader(text), m, now, nil); err == nil && len(r.IDs) != len(r.Records) {
+		if r, err := readAll(t.Context(), m, "f", text); err == nil && len(r.IDs) != len(r.Records) {
 			t.Error("ids and records part")
 		}
 	})
