@@ -1,9 +1,12 @@
 package disk
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -29,7 +32,6 @@ type head struct {
 	nextSeq uint64
 	high    int64 // newest lastUpdated of all commits, milliseconds
 	row     layout.Row
-	old     layout.Postings
 	key     []byte
 	val     []byte
 }
@@ -39,6 +41,7 @@ type pending struct {
 	ctx    context.Context
 	tx     *store.Tx
 	ops    []prepared
+	order  []posting     // the ops' postings by list and value
 	batch  *pebble.Batch // nil if the transaction makes nothing
 	t      fhir.T
 	result store.Result
@@ -57,6 +60,13 @@ type prepared struct {
 	// committer makes its own if another version has come between.
 	old    layout.Postings
 	oldVer uint64
+}
+
+// posting names one posting of a transaction.
+type posting struct {
+	head uint64 // the first eight bytes, which mostly decide the order
+	op   int32
+	key  int32 // in the postings of the op; -1 is that of _lastUpdated
 }
 
 // Commit makes tx visible whole, durably, or not at all.
@@ -100,7 +110,45 @@ func (s *Store) prepare(ctx context.Context, tx *store.Tx) (*pending, error) {
 			return nil, err
 		}
 	}
+	p.sort()
 	return p, nil
+}
+
+// sort puts the postings of all ops into one order; those that the ops share
+// stand newest first, as they will in the tree.
+func (p *pending) sort() {
+	n := 0
+	for i := range p.ops {
+		n += 1 + len(p.ops[i].postings.Keys())
+	}
+	p.order = make([]posting, 0, n)
+	for i := range p.ops {
+		if p.tx.Ops[i].Method == fhir.Deleted {
+			continue
+		}
+		p.order = append(p.order, posting{uint64(binary.BigEndian.Uint32(p.ops[i].updated)) << 32, int32(i), -1})
+		for j, k := range p.ops[i].postings.Keys() {
+			p.order = append(p.order, posting{layout.Head(k), int32(i), int32(j)})
+		}
+	}
+	if len(p.ops) > 1 {
+		slices.SortFunc(p.order, p.compare)
+	}
+}
+
+func (p *pending) compare(a, b posting) int {
+	if c := cmp.Compare(a.head, b.head); c != 0 {
+		return c
+	}
+	if a.key >= 0 && b.key >= 0 {
+		if c := bytes.Compare(p.ops[a.op].postings.Keys()[a.key], p.ops[b.op].postings.Keys()[b.key]); c != 0 {
+			return c
+		}
+		if c := p.tx.Ops[b.op].Facts.Clinical.Compare(p.tx.Ops[a.op].Facts.Clinical); c != 0 {
+			return c
+		}
+	}
+	return cmp.Compare(a.op, b.op)
 }
 
 func (s *Store) prepareOp(op *store.Op, p *prepared) (err error) {
@@ -121,7 +169,7 @@ func (s *Store) prepareOp(op *store.Op, p *prepared) (err error) {
 	}
 	list, err := s.names.ID(layout.ListName(op.Key.Type, layout.UpdatedList))
 	p.updated = binary.BigEndian.AppendUint32(nil, list)
-	if err == nil {
+	if err == nil && op.Expect.Kind != store.ExpectAbsent { // what must be absent has nothing to supersede
 		err = s.prefetchOld(op.Key, p)
 	}
 	return err

@@ -40,7 +40,7 @@ type Options struct {
 	Extract func(fhir.Body, fhir.Key) ([]search.Entry, fhir.Facts, error)
 
 	CacheBytes    int64            // block cache, filled as it is used; 128 MiB
-	MemTableBytes uint64           // one memtable; 16 MiB
+	MemTableBytes uint64           // one memtable; 32 MiB. Two of them stand beside the block cache under load
 	MaxOpenFiles  int              // 1000
 	Queue         int              // transactions waiting to commit before Busy; 256
 	Searches      int              // searches that run at once, the rest wait; GOMAXPROCS
@@ -55,7 +55,7 @@ type Options struct {
 
 func (o *Options) fill() {
 	def(&o.CacheBytes, 128<<20)
-	def(&o.MemTableBytes, 16<<20)
+	def(&o.MemTableBytes, 32<<20)
 	def(&o.MaxOpenFiles, 1000)
 	def(&o.Queue, 256)
 	def(&o.Searches, runtime.GOMAXPROCS(0))
@@ -74,6 +74,13 @@ func (o *Options) fill() {
 			return nil, fhir.Facts{}, errors.New("disk: opened without an extractor")
 		}
 	}
+}
+
+// CacheSize is the block cache that Pebble is to have: it takes memtables out of
+// it, and without room for them reads every block again while it is written to.
+func (o Options) CacheSize() int64 {
+	o.fill()
+	return o.CacheBytes + 2*int64(o.MemTableBytes)
 }
 
 func def[N int | int64 | uint64](p *N, v N) {
@@ -163,10 +170,10 @@ func (s *Store) begin() error {
 func (s *Store) pebbleOptions() *pebble.Options {
 	o := &pebble.Options{
 		FS:                          s.health.Guard(s.opts.VFS, s.closing),
-		CacheSize:                   s.opts.CacheBytes,
+		CacheSize:                   s.opts.CacheSize(),
 		MemTableSize:                s.opts.MemTableBytes,
 		MemTableStopWritesThreshold: 4,
-		L0CompactionThreshold:       4,
+		L0CompactionThreshold:       8,
 		L0StopWritesThreshold:       32,
 		LBaseMaxBytes:               64 << 20,
 		MaxOpenFiles:                s.opts.MaxOpenFiles,
@@ -175,6 +182,12 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		Logger:                      &s.health,
 		EventListener:               &pebble.EventListener{DataCorruption: s.health.Corrupt},
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+	}
+	// Bodies are written once, beside the tree: compactions move only what sorts.
+	o.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
+		return pebble.ValueSeparationPolicy{
+			Enabled: true, MinimumSize: 400, MaxBlobReferenceDepth: 10, RewriteMinimumAge: 15 * time.Minute, TargetGarbageRatio: 0.3,
+		}
 	}
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionBalanced })
 	for i := range o.Levels {

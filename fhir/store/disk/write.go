@@ -13,7 +13,9 @@ import (
 	"hutong/fhir/store/disk/layout"
 )
 
-// txWriter writes the rows of one transaction into a batch.
+// txWriter writes the rows of one transaction into a batch: first it decides
+// what each op makes, then it writes one kind of rows after the other, each in
+// the order of its keys. The tree takes in sorted rows with far less work.
 type txWriter struct {
 	s        *Store
 	p        *pending
@@ -24,7 +26,22 @@ type txWriter struct {
 	log      layout.Commit
 	byType   map[uint32]*layout.Commit
 	versions []fhir.Version
+	made     []made
 	undo     bool
+}
+
+// made is what one op makes.
+type made struct {
+	none       bool // no version
+	rid        layout.RID
+	created    bool             // the rid is new
+	row        []byte           // the row of the version before, nil if there is none
+	facts      []byte           // as AppendFacts encoded them
+	live       bool             // the version before has postings
+	old        *layout.Postings // of the version before, if live
+	oldUpdated []byte           // its _lastUpdated posting
+	place, was layout.Place     // in posting lists: now and before
+	class      uint32           // that the new postings carry
 }
 
 func (w *txWriter) write() error {
@@ -33,12 +50,12 @@ func (w *txWriter) write() error {
 		w.now = w.s.opts.Now()
 	}
 	w.now = w.now.UTC().Truncate(time.Millisecond)
-	w.log = layout.Commit{NextSeq: w.h.nextSeq, High: w.h.high}
+	w.log = layout.Commit{NextSeq: w.h.nextSeq, High: w.h.high, Made: make([]layout.Made, 0, len(w.p.tx.Ops))}
 	w.byType = map[uint32]*layout.Commit{}
 	w.versions = make([]fhir.Version, len(w.p.tx.Ops))
+	w.made = make([]made, len(w.p.tx.Ops))
 	for i := range w.p.tx.Ops {
-		op, prep := &w.p.tx.Ops[i], &w.p.ops[i]
-		if err := w.op(op, prep, &w.versions[i]); err != nil {
+		if err := w.decide(i); err != nil {
 			var oe *store.OpError
 			if errors.As(err, &oe) {
 				oe.Index = i
@@ -46,20 +63,28 @@ func (w *txWriter) write() error {
 			return err
 		}
 	}
-	return w.writeLog()
+	w.rows()
+	for i := range w.made {
+		if err := w.supersede(i); err != nil {
+			return err
+		}
+	}
+	w.post()
+	w.writeLog()
+	return nil
 }
 
-// op writes one op; v becomes the version that it makes.
-func (w *txWriter) op(op *store.Op, p *prepared, v *fhir.Version) error {
+// decide finds what an op makes of what is there.
+func (w *txWriter) decide(i int) error {
+	op, p, m, v := &w.p.tx.Ops[i], &w.p.ops[i], &w.made[i], &w.versions[i]
 	rid, found, err := w.s.rid(p.typ, op.Key.ID)
 	if err != nil {
 		return err
 	}
 	cur := &w.h.row
 	cur.Version = fhir.Version{}
-	var raw []byte
 	if found {
-		if raw, err = w.s.readRow(rid, cur); err != nil {
+		if m.row, err = w.s.readRow(rid, cur); err != nil {
 			return err
 		}
 	}
@@ -74,12 +99,36 @@ func (w *txWriter) op(op *store.Op, p *prepared, v *fhir.Version) error {
 		*v = cur.Version // nothing to delete: no version is made
 		v.Key = op.Key
 		v.ID = op.Key.ID
+		m.none = true
 		return nil
 	}
+	m.rid, m.created, m.facts = rid, !found, p.facts
 	if !found {
-		rid = w.newRID(op, p)
+		m.rid = w.newRID(op)
 	}
-	return w.version(op, p, v, rid, cur, raw)
+	if op.Method == fhir.Deleted {
+		m.facts = cur.RawFacts() // who may hear of a deletion is who could see what was deleted
+	}
+	w.count(p.typ, layout.Made{RID: m.rid, Ver: v.VersionID}, v.LastUpdated.UnixMilli())
+	next := layout.Row{Version: *v}
+	next.Facts.Clinical = op.Facts.Clinical.Truncate(time.Millisecond)
+	m.class = p.postings.ClassAt(m.rid)
+	m.place, m.was = layout.Place{Ord: next.Ord(), RID: m.rid}, layout.Place{Ord: cur.Ord(), RID: m.rid}
+	if m.live = cur.VersionID > 0 && !cur.Deleted(); m.live {
+		err = w.before(op, p, m, cur)
+	}
+	return err
+}
+
+// before finds the postings of the version that an op supersedes.
+func (w *txWriter) before(op *store.Op, p *prepared, m *made, cur *layout.Row) error {
+	m.oldUpdated = layout.AppendInt(bytes.Clone(p.updated), cur.LastUpdated.UnixMilli())
+	m.old = &p.old
+	if p.oldVer == cur.VersionID {
+		return nil
+	}
+	m.old = &layout.Postings{}
+	return w.s.extractOld(m.rid, op.Key, cur, m.old)
 }
 
 // expect holds the op's expectation against the current version.
@@ -104,42 +153,14 @@ func expect(op *store.Op, cur *layout.Row) error {
 	return &store.OpError{Current: now, Err: fhir.Errorf(fhir.Conflict, "the resource was changed by another request")}
 }
 
-func (w *txWriter) newRID(op *store.Op, p *prepared) layout.RID {
+func (w *txWriter) newRID(op *store.Op) layout.RID {
 	rid := layout.NewRID(layout.HomeOf(op.Key, &op.Facts), w.log.NextSeq)
 	w.log.NextSeq++
-	w.h.key = layout.IDKey(w.h.key, p.typ, op.Key.ID)
-	w.set(w.h.key, binary.BigEndian.AppendUint64(w.h.val[:0], uint64(rid)))
 	return rid
 }
 
-// set adds a row to the batch, which fails only for a batch that is closed.
-func (w *txWriter) set(key, val []byte) { _ = w.b.Set(key, val, nil) }
-
-// version writes header, body, postings and log entries of a new version.
-func (w *txWriter) version(op *store.Op, p *prepared, v *fhir.Version, rid layout.RID, cur *layout.Row, raw []byte) error {
-	facts := p.facts
-	if op.Method == fhir.Deleted {
-		facts = cur.RawFacts() // who may hear of a deletion is who could see what was deleted
-	}
-	if raw != nil {
-		w.h.key = layout.OldRowKey(w.h.key, rid, cur.VersionID)
-		w.set(w.h.key, raw)
-	}
-	w.h.key = layout.RowKey(w.h.key, rid)
-	w.h.val = layout.AppendRow(w.h.val[:0], p.typ, v, facts)
-	w.set(w.h.key, w.h.val)
-	if op.Method != fhir.Deleted {
-		w.h.key = layout.BodyKey(w.h.key, rid, v.VersionID)
-		w.set(w.h.key, p.body)
-	}
-	if err := w.postings(op, p, v, rid, cur); err != nil {
-		return err
-	}
-	w.made(p.typ, layout.Made{RID: rid, Ver: v.VersionID}, v.LastUpdated.UnixMilli())
-	return nil
-}
-
-func (w *txWriter) made(typ uint32, m layout.Made, ms int64) {
+// count enters a version into the logs.
+func (w *txWriter) count(typ uint32, m layout.Made, ms int64) {
 	w.log.High = max(w.log.High, ms)
 	w.log.Made = append(w.log.Made, m)
 	c := w.byType[typ]
@@ -150,49 +171,81 @@ func (w *txWriter) made(typ uint32, m layout.Made, ms int64) {
 	c.Made = append(c.Made, m)
 }
 
-// postings writes the difference between the old version's postings and the
-// new one's: what goes becomes an undo row, what stays is not touched.
-func (w *txWriter) postings(op *store.Op, p *prepared, v *fhir.Version, rid layout.RID, cur *layout.Row) error {
-	live := cur.VersionID > 0 && !cur.Deleted()
-	old := &p.old
-	if live && p.oldVer != cur.VersionID {
-		old = &w.h.old
-		if err := w.s.extractOld(rid, op.Key, cur, old); err != nil {
-			return err
+// set adds a row to the batch, which fails only for a batch that is closed.
+func (w *txWriter) set(key, val []byte) { _ = w.b.Set(key, val, nil) }
+
+// rows writes ids, headers and bodies.
+func (w *txWriter) rows() {
+	for i := range w.made {
+		if m := &w.made[i]; m.created {
+			w.h.key = layout.IDKey(w.h.key, w.p.ops[i].typ, w.p.tx.Ops[i].Key.ID)
+			w.set(w.h.key, binary.BigEndian.AppendUint64(w.h.val[:0], uint64(m.rid)))
 		}
 	}
-	class := p.postings.ClassAt(rid)
-	from := layout.AppendPosted(nil, w.t, class)
-	next := layout.Row{Version: *v}
-	next.Facts.Clinical = op.Facts.Clinical.Truncate(time.Millisecond)
-	place, was := layout.Place{Ord: next.Ord(), RID: rid}, layout.Place{Ord: cur.Ord(), RID: rid}
-	stay := live && op.Method != fhir.Deleted && place == was && class == old.ClassAt(rid)
-	if live {
-		for _, k := range old.Keys() {
-			if stay && p.postings.Has(k) {
-				continue
-			}
-			if err := w.close(k, was); err != nil {
-				return err
-			}
-		}
-		if err := w.close(layout.AppendInt(bytes.Clone(p.updated), cur.LastUpdated.UnixMilli()), was); err != nil {
-			return err
+	for i := range w.made {
+		if m := &w.made[i]; m.row != nil && !m.none {
+			w.h.key = layout.OldRowKey(w.h.key, m.rid, w.versions[i].VersionID-1)
+			w.set(w.h.key, m.row)
 		}
 	}
-	if op.Method == fhir.Deleted {
+	for i := range w.made {
+		if m := &w.made[i]; !m.none {
+			w.h.key = layout.RowKey(w.h.key, m.rid)
+			w.h.val = layout.AppendRow(w.h.val[:0], w.p.ops[i].typ, &w.versions[i], m.facts)
+			w.set(w.h.key, w.h.val)
+		}
+	}
+	for i := range w.made {
+		if m := &w.made[i]; !m.none && w.p.tx.Ops[i].Method != fhir.Deleted {
+			w.h.key = layout.BodyKey(w.h.key, m.rid, w.versions[i].VersionID)
+			w.set(w.h.key, w.p.ops[i].body)
+		}
+	}
+}
+
+// supersede moves the postings that an op ends to the undo rows.
+func (w *txWriter) supersede(i int) error {
+	m := &w.made[i]
+	if !m.live {
 		return nil
 	}
-	for _, k := range p.postings.Keys() {
-		if stay && old.Has(k) {
+	for _, k := range m.old.Keys() {
+		if w.stays(i) && w.p.ops[i].postings.Has(k) {
 			continue
 		}
-		w.h.key = layout.PostingKey(w.h.key, k, place)
-		w.set(w.h.key, from)
+		if err := w.close(k, m.was); err != nil {
+			return err
+		}
 	}
-	w.h.key = layout.PostingKey(w.h.key, layout.AppendInt(bytes.Clone(p.updated), v.LastUpdated.UnixMilli()), place)
-	w.set(w.h.key, from)
-	return nil
+	return w.close(m.oldUpdated, m.was)
+}
+
+// stays tells whether the postings that both versions have are left as they are.
+func (w *txWriter) stays(i int) bool {
+	m := &w.made[i]
+	return m.live && w.p.tx.Ops[i].Method != fhir.Deleted && m.place == m.was && m.class == m.old.ClassAt(m.rid)
+}
+
+// post writes the postings that are new, in the order of their lists and
+// values.
+func (w *txWriter) post() {
+	value := make([]byte, 0, 16)
+	for _, ref := range w.p.order {
+		m, prep := &w.made[ref.op], &w.p.ops[ref.op]
+		if m.none {
+			continue
+		}
+		var k []byte
+		if ref.key < 0 {
+			w.h.val = layout.AppendInt(append(w.h.val[:0], prep.updated...), w.versions[ref.op].LastUpdated.UnixMilli())
+			k = w.h.val
+		} else if k = prep.postings.Keys()[ref.key]; w.stays(int(ref.op)) && m.old.Has(k) {
+			continue
+		}
+		w.h.key = layout.PostingKey(w.h.key, k, m.place)
+		value = layout.AppendPosted(value[:0], w.t, m.class)
+		w.set(w.h.key, value)
+	}
 }
 
 // close moves a posting to the undo rows.
@@ -212,11 +265,10 @@ func (w *txWriter) close(listValue []byte, was layout.Place) error {
 	return nil
 }
 
-func (w *txWriter) writeLog() error {
+func (w *txWriter) writeLog() {
 	w.set(layout.LogKey(w.h.key, w.t), layout.AppendCommit(w.h.val[:0], &w.log))
 	for typ, c := range w.byType {
 		c.High = w.log.High
 		w.set(layout.TypeLogKey(w.h.key, typ, w.t), layout.AppendCommit(w.h.val[:0], c))
 	}
-	return nil
 }

@@ -69,6 +69,14 @@ func (p *Postings) ClassAt(rid RID) uint32 {
 	return p.class
 }
 
+// Head gives the first eight bytes of a posting key (the list, and the value's
+// first half) as a number of the same order.
+func Head(key []byte) uint64 {
+	var b [8]byte
+	copy(b[:], key)
+	return binary.BigEndian.Uint64(b[:])
+}
+
 // Build replaces the postings by those of a resource's entries and facts.
 func (p *Postings) Build(n Names, k fhir.Key, entries []search.Entry, f *fhir.Facts) error {
 	p.keys, p.buf = p.keys[:0], p.buf[:0]
