@@ -92,7 +92,7 @@ func (s *stripes) lock(hashes []uint64) (unlock func()) {
 
 // counters are what the index counts of its own work since Open.
 type counters struct {
-	feeds, unchanged, retries, links, reviews, skipped, oversized atomic.Int64
+	feeds, unchanged, retries, links, reviews, skipped, oversized, overlays atomic.Int64
 }
 
 // Stats tells what the index did since Open.
@@ -104,10 +104,11 @@ type Stats struct {
 	Reviews   int64 `json:"reviews"`   // tasks opened
 	Skipped   int64 `json:"skipped"`   // block lists passed over as too long
 	Oversized int64 `json:"oversized"` // components too large to divide anew
+	Overlays  int64 `json:"overlays"`  // updates that made a record speak of another human
 }
 
 // Stats reads the counters.
 func (x *Index) Stats() Stats {
 	s := &x.stats
-	return Stats{s.feeds.Load(), s.unchanged.Load(), s.retries.Load(), s.links.Load(), s.reviews.Load(), s.skipped.Load(), s.oversized.Load()}
+	return Stats{s.feeds.Load(), s.unchanged.Load(), s.retries.Load(), s.links.Load(), s.reviews.Load(), s.skipped.Load(), s.oversized.Load(), s.overlays.Load()}
 }

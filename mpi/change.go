@@ -14,6 +14,7 @@ import (
 	"hutong/fhir"
 	"hutong/fhir/store"
 	"hutong/mpi/link"
+	"hutong/mpi/report"
 )
 
 // change gathers one indivisible step of the index: what it would write, seen
@@ -38,6 +39,8 @@ type change struct {
 	reasons []link.Reason
 	undoOf  string
 	task    string
+	second  string // who confirmed a human decision, and why
+	because string
 	about   []string // persons whose journal shows the entry though it leaves them as they are
 	score   float64
 
@@ -234,6 +237,9 @@ func (c *change) commit(ctx context.Context) error {
 	for id, p := range c.persons {
 		c.x.persons.put(id, p)
 	}
+	if len(c.before) > 0 || len(c.after) > 0 {
+		c.x.changed()
+	}
 	return nil
 }
 
@@ -277,4 +283,60 @@ func (c *change) finishRows() {
 		c.write(expect(w, p.raw))
 		p.raw = w.Value
 	}
+}
+
+// shade records how the shadow model would have judged a pair, if either model
+// would link it or ask about it. It is never acted on.
+func (c *change) shade(a, b *row, live link.Verdict) {
+	x := c.x
+	if x.shadow == nil {
+		return
+	}
+	v := x.judge(x.shadow, a, b)
+	calls := func(k link.Kind) bool { return k == link.Link || k == link.Review }
+	if !calls(live.Kind) && !calls(v.Kind) {
+		return
+	}
+	c.write(report.ShadowWrite(report.Shadow{
+		Model: x.shadow.Model().Version, A: a.ID, B: b.ID, Live: live.Kind.String(), Shadow: v.Kind.String(),
+		Probability: live.Score.Probability, Other: v.Score.Probability, At: c.at.UTC(),
+	}))
+}
+
+// domains stages the identifier systems of the subject that were not seen
+// before.
+func (c *change) domains(ctx context.Context) error {
+	for i := range c.subject.rec.IDs {
+		system := domainOf(c.subject.rec.IDs[i].System)
+		known, err := c.x.KnowsDomain(ctx, system)
+		if err != nil {
+			return err
+		}
+		if !known {
+			c.set(domainPrefix+system, true)
+		}
+	}
+	return nil
+}
+
+// domainOf is the system as senders write it: one that hospitals share carries
+// its owner in comparison form.
+func domainOf(system string) string {
+	if strings.HasPrefix(system, "urn:oid:") {
+		system, _, _ = strings.Cut(system, "@")
+	}
+	return system
+}
+
+// KnowsDomain reports whether a record ever carried an identifier of system.
+func (x *Index) KnowsDomain(ctx context.Context, system string) (bool, error) {
+	if _, ok := x.domains.Load(system); ok || system == personSystem {
+		return true, nil
+	}
+	raw, err := x.space.Get(ctx, []byte(domainPrefix+system))
+	if err != nil || raw == nil {
+		return false, err
+	}
+	x.domains.Store(system, true)
+	return true, nil
 }

@@ -24,19 +24,16 @@ const (
 const maxReason = 2000
 
 // human runs one human decision alone, starting over if a feed got in between.
-func (x *Index) human(ctx context.Context, actor, reason string, do func() (*change, error)) (*Entry, error) {
-	if strings.TrimSpace(reason) == "" || len(reason) > maxReason {
-		return nil, fhir.Errorf(fhir.Unprocessable, "a reason of 1 to 500 characters is required").At("reason")
-	}
-	if actor == "" {
-		return nil, fhir.Errorf(fhir.Unauthorized, "who decides is not known")
+func (x *Index) human(ctx context.Context, s signature, do func() (*change, error)) (*Entry, error) {
+	if err := accountable(s.actor, s.reason); err != nil {
+		return nil, err
 	}
 	x.gate.Lock()
 	defer x.gate.Unlock()
 	for range maxRetries {
 		c, err := do()
 		if err == nil {
-			c.actor, c.why = actor, reason
+			c.finish(s)
 			err = c.commit(ctx)
 		}
 		if err == nil {
@@ -49,6 +46,17 @@ func (x *Index) human(ctx context.Context, actor, reason string, do func() (*cha
 	return nil, fhir.Errorf(fhir.Busy, "mpi: the persons of a record keep changing")
 }
 
+// accountable holds every decision to a name and a reason.
+func accountable(actor, reason string) error {
+	if strings.TrimSpace(reason) == "" || len(reason) > maxReason {
+		return fhir.Errorf(fhir.Unprocessable, "a reason of 1 to 500 characters is required").At("reason")
+	}
+	if actor == "" {
+		return fhir.Errorf(fhir.Unauthorized, "who decides is not known")
+	}
+	return nil
+}
+
 // isFinal tells a conflict that the caller must hear of (it has words) from a
 // lost race (it has none).
 func isFinal(err error) bool {
@@ -57,12 +65,17 @@ func isFinal(err error) bool {
 }
 
 // Decide answers a task. The answer holds for all present members of both
-// persons and outlives every later edit of the records.
+// persons and outlives every later edit of the records. Like Join and Undo it
+// does what one person says; Ask holds it to the policy first.
 func (x *Index) Decide(ctx context.Context, taskID string, answer Answer, actor, reason string) (*Entry, error) {
+	return x.decide(ctx, taskID, answer, signature{actor: actor, reason: reason})
+}
+
+func (x *Index) decide(ctx context.Context, taskID string, answer Answer, s signature) (*Entry, error) {
 	if answer != AnswerLink && answer != AnswerReject {
 		return nil, fhir.Errorf(fhir.Invalid, "decision is link or reject").At("decision")
 	}
-	return x.human(ctx, actor, reason, func() (*change, error) {
+	return x.human(ctx, s, func() (*change, error) {
 		t, err := x.Task(ctx, taskID)
 		if err != nil {
 			return nil, err
@@ -70,13 +83,16 @@ func (x *Index) Decide(ctx context.Context, taskID string, answer Answer, actor,
 		if t.Status == StatusDone {
 			return nil, fhir.Errorf(fhir.Conflict, "the task is decided already")
 		}
+		if t.Proposal != "" && (s.proposal == nil || s.proposal.ID != t.Proposal) {
+			return nil, fhir.Errorf(fhir.Conflict, "a proposal for this task waits for a second person")
+		}
 		c := newChange(x, nil)
 		if err := c.answer(ctx, t, answer); err != nil {
 			return nil, err
 		}
 		done := *t
-		done.Status = StatusDone
-		done.Decision = &Decision{Decision: string(answer), By: actor, Reason: reason, At: c.at, Journal: c.id}
+		done.Status, done.Proposal = StatusDone, ""
+		done.Decision = &Decision{Decision: string(answer), By: s.actor, Reason: s.reason, At: c.at, Journal: c.id, Second: s.second}
 		c.setTask(t, &done)
 		c.task, c.score = t.ID, t.Probability
 		if err := c.settle(ctx, []string{t.A, t.B}); err != nil {
@@ -155,7 +171,7 @@ func (c *change) mention(ctx context.Context, ids ...string) error {
 
 // Split parts members from the rest of their person for good.
 func (x *Index) Split(ctx context.Context, k fhir.Key, members []fhir.Key, actor, reason string) (*Entry, error) {
-	return x.human(ctx, actor, reason, func() (*change, error) {
+	return x.human(ctx, signature{actor: actor, reason: reason}, func() (*change, error) {
 		all, err := x.Members(ctx, k)
 		if err != nil {
 			return nil, err
@@ -192,7 +208,11 @@ func (x *Index) Split(ctx context.Context, k fhir.Key, members []fhir.Key, actor
 // who was recognised. Conflict if a human has said that they are two people:
 // that is to be undone first.
 func (x *Index) Join(ctx context.Context, a, b fhir.Key, actor, reason string) (*Entry, error) {
-	return x.human(ctx, actor, reason, func() (*change, error) {
+	return x.join(ctx, a, b, signature{actor: actor, reason: reason})
+}
+
+func (x *Index) join(ctx context.Context, a, b fhir.Key, s signature) (*Entry, error) {
+	return x.human(ctx, s, func() (*change, error) {
 		for _, k := range []fhir.Key{a, b} {
 			r, err := x.known(ctx, k)
 			if err != nil {
@@ -231,7 +251,11 @@ func (x *Index) Join(ctx context.Context, a, b fhir.Key, actor, reason string) (
 // index did by itself is reversed by a standing decision, so that it is not done
 // again. Later edits and later decisions on other records stay.
 func (x *Index) Undo(ctx context.Context, journalID, actor, reason string) (*Entry, error) {
-	return x.human(ctx, actor, reason, func() (*change, error) {
+	return x.undo(ctx, journalID, signature{actor: actor, reason: reason})
+}
+
+func (x *Index) undo(ctx context.Context, journalID string, s signature) (*Entry, error) {
+	return x.human(ctx, s, func() (*change, error) {
 		e, err := x.entry(ctx, journalID)
 		if err != nil {
 			return nil, err

@@ -134,11 +134,17 @@ func (x *Index) observe(ctx context.Context, k fhir.Key, versionID uint64) (*row
 func (x *Index) take(ctx context.Context, old, next *row) error {
 	if old != nil {
 		next.head.Person, next.head.Origin = old.head.Person, old.head.Origin
+		if next.head.Deleted {
+			next.head.Custodian = old.head.Custodian
+		}
 	}
 	c := newChange(x, next)
 	c.actor, c.action = systemActor, actionFeed
 	c.row(old, next)
-	verdicts, err := x.compare(ctx, next)
+	if err := c.domains(ctx); err != nil {
+		return err
+	}
+	verdicts, err := c.compare(ctx, next)
 	if err != nil {
 		return err
 	}
@@ -151,11 +157,13 @@ func (x *Index) take(ctx context.Context, old, next *row) error {
 	if err := c.review(ctx, verdicts); err != nil {
 		return err
 	}
+	c.overlay(old)
 	return c.commit(ctx)
 }
 
 // compare holds a record against every record that it meets, itself left out.
-func (x *Index) compare(ctx context.Context, r *row) (map[string]link.Verdict, error) {
+func (c *change) compare(ctx context.Context, r *row) (map[string]link.Verdict, error) {
+	x := c.x
 	ids, err := x.candidates(ctx, r.keys)
 	if err != nil {
 		return nil, err
@@ -172,9 +180,11 @@ func (x *Index) compare(ctx context.Context, r *row) (map[string]link.Verdict, e
 		if other == nil || other.head.Deleted {
 			continue
 		}
-		if v := x.judge(r, other); v.Kind == link.Link || v.Kind == link.Review {
+		v := x.judge(x.rules, r, other)
+		if v.Kind == link.Link || v.Kind == link.Review {
 			out[id] = v
 		}
+		c.shade(r, other, v)
 	}
 	return out, nil
 }
@@ -221,8 +231,8 @@ const mergeWeight = 1000
 // judge is the rules' verdict on two rows, with what their hospital says of
 // them: its own merge of two of its own records counts, unless they must stay
 // apart or contradict each other about life and death.
-func (x *Index) judge(a, b *row) link.Verdict {
-	v := x.rules.Decide(a.rec, b.rec, x.now())
+func (x *Index) judge(rules *link.Rules, a, b *row) link.Verdict {
+	v := rules.Decide(a.rec, b.rec, x.now())
 	life := link.Against(a.rec, b.rec, a.head.Life, b.head.Life)
 	if life != "" && v.Kind == link.Link {
 		v.Kind, v.Reasons, v.Score.Grade = link.Review, append([]link.Reason{life}, v.Reasons...), score.Probable

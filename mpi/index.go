@@ -17,6 +17,7 @@ import (
 	"hutong/fhir/store"
 	"hutong/mpi/link"
 	"hutong/mpi/normal"
+	"hutong/mpi/policy"
 	"hutong/mpi/score"
 )
 
@@ -27,27 +28,35 @@ type Config struct {
 	// Read gives the current version of a source Patient, unrestricted;
 	// NotFound or Gone if there is none.
 	Read func(ctx context.Context, k fhir.Key) (fhir.Resource, error)
-	// Trust orders sources for the golden record: a higher number wins. nil
-	// trusts all custodians alike.
-	Trust func(custodian string) int
+	// Policy says whom to believe and what needs two people; nil takes
+	// policy.Default.
+	Policy *policy.Policy
 	// Model weighs evidence; nil takes score.Default.
 	Model *score.Model
-	Log   zerolog.Logger
-	Now   func() time.Time // nil is time.Now
+	// Shadow judges beside Model, for the report only; nil: none.
+	Shadow *score.Model
+	// Changed is called after each commit that changed a person, so that who
+	// follows Outbox need not wait; it must not block. nil: nobody.
+	Changed func()
+	Log     zerolog.Logger
+	Now     func() time.Time // nil is time.Now
 }
 
 // Index is the master patient index. Safe for concurrent use.
 type Index struct {
-	space store.Space
-	read  func(context.Context, fhir.Key) (fhir.Resource, error)
-	trust func(string) int
-	model *score.Model
-	rules *link.Rules
-	log   zerolog.Logger
-	now   func() time.Time
-	clock clock
-	salt  string // of this process, in the ids that it makes
-	locks stripes
+	space   store.Space
+	read    func(context.Context, fhir.Key) (fhir.Resource, error)
+	policy  *policy.Policy
+	model   *score.Model
+	rules   *link.Rules
+	shadow  *link.Rules // nil: none
+	changed func()
+	domains sync.Map // identifier systems that are stored as known
+	log     zerolog.Logger
+	now     func() time.Time
+	clock   clock
+	salt    string // of this process, in the ids that it makes
+	locks   stripes
 	// gate is held shared by feeds and alone by human decisions, which touch
 	// any number of records.
 	gate    sync.RWMutex
@@ -62,27 +71,38 @@ func Open(ctx context.Context, cfg Config) (*Index, error) {
 	if cfg.Space == nil || cfg.Read == nil {
 		return nil, fhir.Errorf(fhir.Internal, "mpi: Space and Read are required")
 	}
-	x := &Index{space: cfg.Space, read: cfg.Read, trust: cfg.Trust, model: cfg.Model, log: cfg.Log, now: cfg.Now}
+	x := &Index{space: cfg.Space, read: cfg.Read, policy: cfg.Policy, model: cfg.Model, changed: cfg.Changed, log: cfg.Log, now: cfg.Now}
 	if x.now == nil {
 		x.now = time.Now
 	}
-	if x.trust == nil {
-		x.trust = func(string) int { return 0 }
-	}
-	if x.model == nil {
-		m, err := score.Default()
-		if err != nil {
-			return nil, err
-		}
-		x.model = m
+	if err := x.defaults(); err != nil {
+		return nil, err
 	}
 	x.rules = link.NewRules(x.model)
+	if cfg.Shadow != nil {
+		x.shadow = link.NewRules(cfg.Shadow)
+	}
 	var salt [2]byte
 	_, _ = rand.Read(salt[:]) // never fails (crypto/rand)
 	x.salt = hex.EncodeToString(salt[:])
 	x.rows = newCache[*row](rowsCached)
 	x.persons = newCache[*person](personsCached)
 	return x, ctx.Err()
+}
+
+func (x *Index) defaults() (err error) {
+	if x.changed == nil {
+		x.changed = func() {}
+	}
+	if x.policy == nil {
+		if x.policy, err = policy.Default(); err != nil {
+			return err
+		}
+	}
+	if x.model == nil {
+		x.model, err = score.Default()
+	}
+	return err
 }
 
 // Sizes of the read caches, in entries. A row is about 1 KiB decoded.

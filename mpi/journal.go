@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"hutong/fhir"
+	"hutong/fhir/store"
 	"hutong/mpi/link"
+	"hutong/mpi/report"
 )
 
 // Entry is one line of the journal: what changed, who did it, why, and under
@@ -30,6 +32,8 @@ type Entry struct {
 	Task     string        `json:"task,omitempty"`
 	UndoOf   string        `json:"undoOf"`
 	UndoneBy string        `json:"undoneBy"`
+	Second   string        `json:"second,omitempty"`       // login of who confirmed it (四眼)
+	Because  string        `json:"secondReason,omitempty"` // in their words
 	raw      []byte
 }
 
@@ -71,7 +75,7 @@ func (c *change) journal() {
 	e := &Entry{
 		ID: c.id, At: c.at.UTC(), Actor: c.actor, Action: c.action, Reason: c.why, Reasons: c.reasons,
 		Model: c.x.model.Version, Score: c.score, Before: c.before, After: c.after,
-		Decided: c.decided, Task: c.task, UndoOf: c.undoOf,
+		Decided: c.decided, Task: c.task, UndoOf: c.undoOf, Second: c.second, Because: c.because,
 	}
 	if e.Action == actionFeed {
 		c.describe(e)
@@ -82,6 +86,9 @@ func (c *change) journal() {
 	c.write(expect(put(journalPrefix+e.ID, e), nil))
 	for _, p := range append(e.persons(), c.about...) {
 		c.set(pair(journalOfPrefix, p, e.ID), true)
+	}
+	if len(c.before) > 0 || len(c.after) > 0 {
+		c.set(outboxPrefix+e.ID, e.Action)
 	}
 	if len(c.before) > 0 && len(c.after) > 0 {
 		c.x.stats.links.Add(1)
@@ -209,4 +216,93 @@ func (x *Index) Changes(ctx context.Context, afterID string, limit int) ([]*Entr
 		out = append(out, e)
 	}
 	return out, nil
+}
+
+// Outbox lists the journal entries that changed a person and are not announced
+// yet, at most limit of them. Each is listed, over restarts too, until Announced
+// took it out: announce first, then take out.
+func (x *Index) Outbox(ctx context.Context, limit int) ([]*Entry, error) {
+	kvs, err := x.space.Scan(ctx, []byte(outboxPrefix), behind([]byte(outboxPrefix)), limit)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*Entry, 0, len(kvs))
+	for _, kv := range kvs {
+		e, err := x.entry(ctx, string(kv.Key[len(outboxPrefix):]))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// Announced takes entries out of the outbox.
+func (x *Index) Announced(ctx context.Context, ids ...string) error {
+	writes := make([]store.Write, len(ids))
+	for i, id := range ids {
+		writes[i].Key = []byte(outboxPrefix + id)
+	}
+	return x.space.Apply(ctx, writes)
+}
+
+// duplicates brings the report of duplicates up to date for the persons that
+// changed, and for the subject's own, whose records may have been retired.
+func (c *change) duplicates(comp *component) {
+	touched := map[string][2][]string{} // person -> members before, after
+	for i, ms := range [][]Membership{c.before, c.after} {
+		for _, m := range ms {
+			id := strings.TrimPrefix(m.Person, "Patient/")
+			t := touched[id]
+			t[i] = m.Members
+			touched[id] = t
+		}
+	}
+	if c.subject != nil {
+		home := comp.rows[c.subject.ID].head.Person
+		if _, changed := touched[home]; !changed && home != "" {
+			same := comp.membersOf(home)
+			touched[home] = [2][]string{same, same}
+		}
+	}
+	for _, p := range sortedKeys(touched) {
+		for _, w := range report.DuplicateWrites(p, comp.records(touched[p][0]), comp.records(touched[p][1]), c.at) {
+			c.write(w)
+		}
+	}
+}
+
+func (comp *component) membersOf(person string) (out []string) {
+	for _, id := range comp.ids {
+		if r := comp.rows[id]; r.head.Person == person && !r.head.Deleted {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (comp *component) records(refs []string) (out []report.Record) {
+	for _, ref := range refs {
+		if r := comp.rows[strings.TrimPrefix(ref, "Patient/")]; r != nil {
+			out = append(out, report.Record{ID: r.ID, Organization: r.head.Custodian, Active: !r.head.Inactive && !r.head.Deleted})
+		}
+	}
+	return out
+}
+
+// overlay reports an update that made the subject speak of another human.
+func (c *change) overlay(old *row) {
+	if old == nil || old.head.Deleted || c.subject.head.Deleted {
+		return
+	}
+	reasons := c.x.rules.Overlay(old.rec, c.subject.rec)
+	if reasons == nil {
+		return
+	}
+	c.x.stats.overlays.Add(1)
+	c.write(report.OverlayWrite(report.Overlay{
+		ID: c.id, Organization: c.subject.head.Custodian, Patient: c.subject.ID, Version: old.head.Version, By: c.subject.head.Version,
+		At: c.at.UTC(), Before: old.head.Person, After: c.rows[c.subject.ID].head.Person, Reasons: reasons,
+	}))
 }

@@ -151,7 +151,7 @@ func (x *Index) Golden(ctx context.Context, k fhir.Key) (*Golden, error) {
 		}
 		members = append(members, *v)
 	}
-	return source.Compose(keyOf(p.ID), members, x.now())
+	return source.Compose(keyOf(p.ID), members, x.policy, x.now())
 }
 
 func (x *Index) version(ctx context.Context, k fhir.Key) (*source.Version, error) {
@@ -163,7 +163,7 @@ func (x *Index) version(ctx context.Context, k fhir.Key) (*source.Version, error
 	if err != nil {
 		return nil, err
 	}
-	return &source.Version{Key: k, Patient: p, Owner: res.Facts.Custodian, Trust: x.trust(res.Facts.Custodian), Updated: res.LastUpdated}, nil
+	return &source.Version{Key: k, Patient: p, Owner: res.Facts.Custodian, Trust: x.policy.TrustOf(res.Facts.Custodian), Updated: res.LastUpdated}, nil
 }
 
 // Member gives the list form of a source record; of a deleted one only its key.

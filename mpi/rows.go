@@ -27,6 +27,11 @@ import (
 //	d/<patient>\0<patient>    human decision, in both directions
 //	j/<journal>               journal entry; jp/<person>\0<journal> finds it
 //	q/<task>                  task; qs/<status><order> and qp/<patient>\0<task> find it
+//	w/<proposal>              proposal; ws/<status><order> finds it
+//	o/<journal>               journal entry of a changed person that is not announced yet
+//	s/<system>                identifier system that some record carried
+//
+// and beside them what package report describes.
 //
 // A change writes its journal entry and everything that follows from it in
 // one Apply, so there is no moment at which they disagree.
@@ -34,6 +39,8 @@ const (
 	rowPrefix, personPrefix, edgePrefix, decisionPrefix = "r/", "p/", "e/", "d/"
 	journalPrefix, journalOfPrefix                      = "j/", "jp/"
 	taskPrefix, taskStatusPrefix, taskOfPrefix          = "q/", "qs/", "qp/"
+	proposalPrefix, proposalStatusPrefix                = "w/", "ws/"
+	outboxPrefix, domainPrefix                          = "o/", "s/"
 	blockPrefix                                         = 'b'
 	sep                                                 = "\x00"
 )

@@ -237,6 +237,7 @@ func (c *change) stage(ctx context.Context, comp *component, groups [][]string, 
 	c.rehome(comp, home)
 	sortMemberships(c.before)
 	sortMemberships(c.after)
+	c.duplicates(comp)
 	return nil
 }
 

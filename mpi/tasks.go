@@ -28,6 +28,7 @@ type Task struct {
 	Reasons     []link.Reason `json:"reasons"`
 	Created     time.Time     `json:"created"`
 	Decision    *Decision     `json:"decision,omitempty"`
+	Proposal    string        `json:"proposal,omitempty"` // that waits for a second person
 	raw         []byte
 }
 
@@ -37,7 +38,8 @@ type Decision struct {
 	By       string    `json:"by"`
 	Reason   string    `json:"reason"`
 	At       time.Time `json:"at"`
-	Journal  string    `json:"journal"` // what Undo takes
+	Journal  string    `json:"journal"`          // what Undo takes
+	Second   string    `json:"second,omitempty"` // who confirmed it
 }
 
 // Status of a task.
@@ -69,6 +71,9 @@ const (
 	Medium Risk = "medium"
 	Low    Risk = "low"
 )
+
+// rank puts the highest risk first.
+func (r Risk) rank() int { return max(slices.Index([]Risk{High, Medium, Low}, r), 0) }
 
 func taskID(a, b string) string {
 	a, b = link.Order(a, b)
@@ -102,8 +107,7 @@ func (t *Task) order() string {
 	if t.Status == StatusDone {
 		return taskStatusPrefix + fmt.Sprintf("done/%016x/%s", uint64(1<<62-t.Decision.At.UnixMicro()), t.ID)
 	}
-	rank := map[Risk]string{High: "0", Medium: "1", Low: "2"}[t.Risk]
-	return taskStatusPrefix + fmt.Sprintf("open/%s%016x/%s", rank, uint64(t.Created.UnixMicro()), t.ID)
+	return taskStatusPrefix + fmt.Sprintf("open/%d%016x/%s", t.Risk.rank(), uint64(t.Created.UnixMicro()), t.ID)
 }
 
 // setTask stages a task, in its list and under both its records.
@@ -201,7 +205,7 @@ func (c *change) open(ctx context.Context, t *Task) error {
 	}
 	t.Status, t.Created = StatusOpen, c.at
 	if old != nil && old.Status == StatusOpen {
-		t.Created = old.Created
+		t.Created, t.Proposal = old.Created, old.Proposal
 	}
 	t.Kind, t.Risk = classify(t.Reasons, t.Probability)
 	c.setTask(old, t)
@@ -252,9 +256,9 @@ func (c *change) closeTask(ctx context.Context, id string) error {
 		return nil
 	}
 	done := *t
-	done.Status, done.Decision = StatusDone, &Decision{Decision: how, By: systemActor, At: c.at}
+	done.Status, done.Decision, done.Proposal = StatusDone, &Decision{Decision: how, By: systemActor, At: c.at}, ""
 	c.setTask(t, &done)
-	return nil
+	return c.moot(ctx, t.Proposal)
 }
 
 // QueuePage is one page of the worklist.
@@ -334,7 +338,7 @@ func (x *Index) Explain(ctx context.Context, a, b fhir.Key) (*Explanation, error
 	if err != nil {
 		return nil, err
 	}
-	e := x.explain(ra.rec, rb.rec, x.judge(ra, rb))
+	e := x.explain(ra.rec, rb.rec, x.judge(x.rules, ra, rb))
 	e.A, e.B = a.String(), b.String()
 	e.Same = ra.head.Person != "" && ra.head.Person == rb.head.Person
 	return &e, nil

@@ -23,6 +23,10 @@ var ruleWords = map[Reason]score.Text{
 	BornAfterDeath:   {ZH: "一方出生在另一方死亡之后：不是同一人", EN: "One was born after the other died: two people"},
 	DeadAndAlive:     {ZH: "一方已死亡，另一方明确记为在世，且没有相同的身份证号：可能冒用证件", EN: "One is dead, the other is stated to be alive, and no citizen id joins them: perhaps a borrowed card"},
 	WeakBridge:       {ZH: "两组记录只靠个别记录相连，其余记录互相矛盾：需人工核对", EN: "Two groups hang together by a record or two while the others contradict each other: a human must check"},
+	OtherCitizenID:   {ZH: "身份证号变为另一有效号码", EN: "The citizen id became another valid one"},
+	OtherName:        {ZH: "姓名变为另一姓名", EN: "The name became another"},
+	OtherBirth:       {ZH: "出生日期变为另一日期", EN: "The birth date became another"},
+	OtherSex:         {ZH: "性别改变", EN: "The sex changed"},
 	HealthRecordOnly: {ZH: "仅健康档案编号相同，不能作为合并依据", EN: "Only the health record number is equal, which proves nothing"},
 }
 

@@ -5,18 +5,21 @@ import (
 	"cmp"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"time"
 
 	"hutong/fhir"
 	"hutong/mpi/normal"
+	"hutong/mpi/policy"
 )
 
 // Golden is a person's golden record: the best of what the members say.
 type Golden struct {
 	Person  fhir.Key
 	JSON    []byte            // a FHIR Patient; id is the person's, link refers to the members
-	Sources map[string]string // element -> Patient/... that it was taken from
+	Sources map[string]string // element, or identifier[n] -> Patient/... that it was taken from
 	Members []Member
+	Policy  string // version of the rules that chose
 }
 
 // Member is one source record of a person, for a list.
@@ -41,25 +44,53 @@ type Version struct {
 }
 
 // Compose makes the golden record of a person of the given id. It is a pure
-// function of the members and the survivorship rules: an active record before
-// an inactive one, then one whose citizen id is valid and agrees with its birth
-// date and sex, then the more trusted source, then the newer. Each element
-// comes whole from one member; identifiers are the union.
-func Compose(person fhir.Key, members []Version, now time.Time) (*Golden, error) {
+// function of the members and the survivorship rules of the policy: each element
+// comes whole from the member that ranks first by that element's criteria among
+// those that have it; identifiers are the union, in the default order.
+func Compose(person fhir.Key, members []Version, rules *policy.Policy, now time.Time) (*Golden, error) {
 	members = slices.Clone(members)
 	for i := range members {
 		m := &members[i]
 		rec := m.Patient.Record(m.Owner, now)
 		m.verified = rec.CitizenID() != "" && len(rec.CrossCheck(now)) == 0
 	}
-	slices.SortFunc(members, func(a, b Version) int {
-		return cmp.Or(flag(b.Patient.IsActive(), a.Patient.IsActive()), flag(b.verified, a.verified), cmp.Compare(b.Trust, a.Trust),
-			b.Updated.Compare(a.Updated), cmp.Compare(a.Key.ID, b.Key.ID))
-	})
-	g := &Golden{Person: person, Sources: map[string]string{}}
+	g := &Golden{Person: person, Sources: map[string]string{}, Policy: rules.Version}
 	var err error
-	g.JSON, err = json.Marshal(g.compose(members))
+	g.JSON, err = json.Marshal(g.compose(members, rules))
 	return g, err
+}
+
+// ranked sorts members by criteria; what they leave open the newer decides,
+// and then the id.
+func ranked(members []Version, criteria []policy.Criterion) []*Version {
+	out := make([]*Version, len(members))
+	for i := range members {
+		out[i] = &members[i]
+	}
+	slices.SortFunc(out, func(a, b *Version) int {
+		for _, c := range criteria {
+			if o := order(a, b, c); o != 0 {
+				return o
+			}
+		}
+		return cmp.Or(b.Updated.Compare(a.Updated), cmp.Compare(a.Key.ID, b.Key.ID))
+	})
+	return out
+}
+
+// order is negative if a goes before b by the criterion.
+func order(a, b *Version, c policy.Criterion) int {
+	switch c {
+	case policy.Active:
+		return flag(b.Patient.IsActive(), a.Patient.IsActive())
+	case policy.Verified:
+		return flag(b.verified, a.verified)
+	case policy.Trust:
+		return cmp.Compare(b.Trust, a.Trust)
+	case policy.Recency:
+		return b.Updated.Compare(a.Updated)
+	}
+	return 0
 }
 
 func flag(a, b bool) int {
@@ -97,37 +128,39 @@ type goldenLink struct {
 	Type string `json:"type"`
 }
 
-func (g *Golden) compose(sources []Version) *goldenPatient {
-	out := &goldenPatient{ResourceType: "Patient", ID: g.Person.ID, Active: true, Identifier: union(sources)}
-	for i := range sources {
-		s := &sources[i]
-		p := s.Patient
+func (g *Golden) compose(members []Version, rules *policy.Policy) *goldenPatient {
+	sources := ranked(members, rules.Criteria("default"))
+	out := &goldenPatient{ResourceType: "Patient", ID: g.Person.ID, Active: true}
+	out.Identifier = g.union(sources)
+	first(g, members, rules, "name", &out.Name, func(p *Patient) ([]json.RawMessage, bool) { n := namesOf(p); return n, len(n) > 0 })
+	first(g, members, rules, "telecom", &out.Telecom, func(p *Patient) ([]json.RawMessage, bool) { return p.Telecom, len(p.Telecom) > 0 })
+	first(g, members, rules, "address", &out.Address, func(p *Patient) ([]json.RawMessage, bool) { return p.Address, len(p.Address) > 0 })
+	first(g, members, rules, "gender", &out.Gender, func(p *Patient) (string, bool) { return p.Gender, p.Gender != "" })
+	first(g, members, rules, "birthDate", &out.BirthDate, func(p *Patient) (string, bool) { return p.BirthDate, p.BirthDate != "" })
+	first(g, members, rules, "maritalStatus", &out.MaritalStatus, func(p *Patient) (json.RawMessage, bool) { return p.MaritalStatus, len(p.MaritalStatus) > 0 })
+	first(g, members, rules, "multipleBirth", &out.MultipleBirth, func(p *Patient) (int, bool) { return p.MultipleBirthInteger, p.MultipleBirthInteger > 0 })
+	// Who knows the day of a death knows more than who only knows of it.
+	if first(g, members, rules, "deceased", &out.DeceasedDateTime, func(p *Patient) (string, bool) { return p.DeceasedDateTime, p.DeceasedDateTime != "" }); out.DeceasedDateTime == "" {
+		first(g, members, rules, "deceased", &out.DeceasedBoolean, func(p *Patient) (bool, bool) { return true, p.IsDead() })
+	}
+	for _, s := range sources {
 		g.Members = append(g.Members, MemberOf(s))
-		g.list(&out.Name, namesOf(p), "name", s)
-		g.list(&out.Telecom, p.Telecom, "telecom", s)
-		g.list(&out.Address, p.Address, "address", s)
-		g.text(&out.Gender, p.Gender, "gender", s)
-		g.text(&out.BirthDate, p.BirthDate, "birthDate", s)
-		g.text(&out.DeceasedDateTime, p.DeceasedDateTime, "deceased", s)
-		if p.IsDead() && p.DeceasedDateTime == "" && !out.DeceasedBoolean {
-			out.DeceasedBoolean, g.Sources["deceased"] = true, s.Key.String()
-		}
-		if len(out.MaritalStatus) == 0 && len(p.MaritalStatus) > 0 {
-			out.MaritalStatus, g.Sources["maritalStatus"] = p.MaritalStatus, s.Key.String()
-		}
-		if out.MultipleBirth == 0 && p.MultipleBirthInteger > 0 {
-			out.MultipleBirth, g.Sources["multipleBirth"] = p.MultipleBirthInteger, s.Key.String()
-		}
-	}
-	if out.DeceasedDateTime != "" {
-		out.DeceasedBoolean = false // deceased[x] has one form
-	}
-	for i := range sources {
 		l := goldenLink{Type: "refer"}
-		l.Other.Reference = sources[i].Key.String()
+		l.Other.Reference = s.Key.String()
 		out.Link = append(out.Link, l)
 	}
 	return out
+}
+
+// first takes an element from the member that ranks first among those that
+// have it, and notes which one that was.
+func first[T any](g *Golden, members []Version, rules *policy.Policy, element string, dst *T, have func(*Patient) (T, bool)) {
+	for _, m := range ranked(members, rules.Criteria(element)) {
+		if v, ok := have(m.Patient); ok {
+			*dst, g.Sources[element] = v, m.Key.String()
+			return
+		}
+	}
 }
 
 // namesOf leaves out names that stand for none (某某之子), unless there is nothing else.
@@ -142,24 +175,13 @@ func namesOf(p *Patient) []json.RawMessage {
 	return proper
 }
 
-func (g *Golden) list(dst *[]json.RawMessage, have []json.RawMessage, element string, s *Version) {
-	if len(*dst) == 0 && len(have) > 0 {
-		*dst, g.Sources[element] = have, s.Key.String()
-	}
-}
-
-func (g *Golden) text(dst *string, have, element string, s *Version) {
-	if *dst == "" && have != "" {
-		*dst, g.Sources[element] = have, s.Key.String()
-	}
-}
-
-// union gathers the members' identifiers, each system and value once.
-func union(sources []Version) []json.RawMessage {
+// union gathers the members' identifiers, each system and value once, and notes
+// under identifier[0], identifier[1] ... where each was taken from.
+func (g *Golden) union(sources []*Version) []json.RawMessage {
 	var out []json.RawMessage
 	seen := map[string]bool{}
-	for i := range sources {
-		each(sources[i].Patient.Identifier, func(raw json.RawMessage) {
+	for _, s := range sources {
+		each(s.Patient.Identifier, func(raw json.RawMessage) {
 			var id identifier
 			if json.Unmarshal(raw, &id) != nil || id.Value == "" {
 				return
@@ -167,6 +189,7 @@ func union(sources []Version) []json.RawMessage {
 			k := id.System + "|" + normal.Code(id.Value)
 			if !seen[k] {
 				seen[k] = true
+				g.Sources["identifier["+strconv.Itoa(len(out))+"]"] = s.Key.String()
 				out = append(out, bytes.Clone(raw))
 			}
 		})

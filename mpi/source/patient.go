@@ -121,23 +121,23 @@ func (p *Patient) Record(custodian string, now time.Time) *normal.Record {
 		Deceased: p.IsDead(),
 	}
 	r.Birth, _ = normal.ParseDate(p.BirthDate)
-	each(first(p.Name), func(n humanName) {
+	each(head(p.Name), func(n humanName) {
 		name := normal.NewName(n.Text, n.Family, strings.Join(n.Given, " "), n.Use)
 		if name.Text != "" {
 			r.Names = append(r.Names, name)
 		}
 	})
-	each(first(p.Identifier), func(i identifier) {
+	each(head(p.Identifier), func(i identifier) {
 		if id, ok := normal.NewIdentifier(i.raw(now), custodian, now); ok {
 			r.IDs = append(r.IDs, id)
 		}
 	})
-	each(first(p.Telecom), func(c contactPoint) {
+	each(head(p.Telecom), func(c contactPoint) {
 		if v := normal.Phone(c.Value); v != "" && c.System != "email" && c.System != "url" && c.Use != "old" {
 			r.Phones = append(r.Phones, v)
 		}
 	})
-	each(first(p.Address), func(a address) {
+	each(head(p.Address), func(a address) {
 		n := normal.NewAddress(a.State, a.City, a.District, a.PostalCode, strings.Join(a.Line, " "), a.Text)
 		if !n.IsZero() {
 			r.Addresses = append(r.Addresses, n)
@@ -163,7 +163,7 @@ func (i *identifier) raw(now time.Time) normal.RawIdentifier {
 	return raw
 }
 
-func first(raw []json.RawMessage) []json.RawMessage { return raw[:min(len(raw), maxValues)] }
+func head(raw []json.RawMessage) []json.RawMessage { return raw[:min(len(raw), maxValues)] }
 
 // each decodes elements one by one; one that has another shape is left out of
 // matching (the validator has judged it before).

@@ -2,11 +2,13 @@ package source_test
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
 	"hutong/fhir"
 	"hutong/mpi/normal"
+	"hutong/mpi/policy"
 	"hutong/mpi/source"
 )
 
@@ -54,7 +56,11 @@ func TestCompose(t *testing.T) {
 		version(t, "plain", `{"name":[{"text":"张伟"}],"birthDate":"1949-12-30","telecom":[{"value":"13812345678"}],"identifier":[{"system":"s","value":"a1"}]}`, 5, 1),
 		version(t, "verified", `{"name":[{"text":"某某之女","use":"temp"},{"text":"张炜"}],"gender":"female","birthDate":"1949-12-31","identifier":[{"system":"urn:oid:2.16.156.10011.1.3","value":"11010519491231002X"},{"system":"s","value":"A1"}]}`, 0, 9),
 	}
-	g, err := source.Compose(fhir.Key{Type: "Patient", ID: "person-1"}, members, now)
+	rules, err := policy.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := source.Compose(fhir.Key{Type: "Patient", ID: "person-1"}, members, rules, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,13 +76,14 @@ func TestCompose(t *testing.T) {
 	if out.ID != "person-1" || out.BirthDate != "1949-12-31" || len(out.Name) != 1 || out.Name[0].Text != "张炜" || len(out.Identifier) != 2 || len(out.Link) != 3 {
 		t.Errorf("%s", g.JSON)
 	}
-	for element, from := range map[string]string{"name": "Patient/verified", "telecom": "Patient/plain", "maritalStatus": "Patient/inactive"} {
+	for element, from := range map[string]string{"name": "Patient/verified", "telecom": "Patient/plain", "maritalStatus": "Patient/inactive",
+		"identifier[0]": "Patient/verified", "identifier[1]": "Patient/verified"} {
 		if g.Sources[element] != from {
 			t.Errorf("%s from %s, want %s", element, g.Sources[element], from)
 		}
 	}
 	// The order of the members does not matter.
-	again, err := source.Compose(fhir.Key{Type: "Patient", ID: "person-1"}, []source.Version{members[2], members[0], members[1]}, now)
+	again, err := source.Compose(fhir.Key{Type: "Patient", ID: "person-1"}, []source.Version{members[2], members[0], members[1]}, rules, now)
 	if err != nil || string(again.JSON) != string(g.JSON) {
 		t.Errorf("%s\n%s", again.JSON, g.JSON)
 	}
@@ -92,4 +99,46 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestSurvivorship: each element follows its own criteria, and the outcome does
+// not depend on the order of the members.
+func TestSurvivorship(t *testing.T) {
+	t.Parallel()
+	members := []source.Version{
+		version(t, "trusted", `{"gender":"male","telecom":[{"value":"1"}],"deceasedBoolean":true}`, 9, 30),
+		version(t, "fresh", `{"gender":"female","telecom":[{"value":"2"}],"birthDate":"1980-05-01"}`, 1, 0),
+		version(t, "precise", `{"gender":"other","deceasedDateTime":"2025-01-01","birthDate":"1980"}`, 0, 60),
+	}
+	for _, c := range []struct {
+		rules string
+		want  map[string]string
+	}{
+		{`{"default":["trust"],"telecom":["recency"]}`, map[string]string{"gender": "trusted", "telecom": "fresh", "birthDate": "fresh", "deceased": "precise"}},
+		{`{"default":["recency"],"telecom":["trust"]}`, map[string]string{"gender": "fresh", "telecom": "trusted", "birthDate": "fresh", "deceased": "precise"}},
+	} {
+		rules, err := policy.Load([]byte(`{"version":"t","survivorship":` + c.rules + `}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var first string
+		for i := range members {
+			turned := append(slices.Clone(members[i:]), members[:i]...)
+			g, err := source.Compose(fhir.Key{Type: "Patient", ID: "person-1"}, turned, rules, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for element, from := range c.want {
+				if g.Sources[element] != "Patient/"+from {
+					t.Errorf("%s: %s from %s, want %s", c.rules, element, g.Sources[element], from)
+				}
+			}
+			if first == "" {
+				first = string(g.JSON)
+			}
+			if string(g.JSON) != first || g.Policy != "t" {
+				t.Errorf("the order of the members matters: %s, then %s", first, g.JSON)
+			}
+		}
+	}
 }
