@@ -40,6 +40,7 @@ type Options struct {
 	Extract func(fhir.Body, fhir.Key) ([]search.Entry, fhir.Facts, error)
 
 	CacheBytes    int64            // block cache, filled as it is used; 128 MiB
+	Cache         *pebble.Cache    // shared block cache instead of one of CacheBytes
 	MemTableBytes uint64           // one memtable; 32 MiB. Two of them stand beside the block cache under load
 	MaxOpenFiles  int              // 1000
 	Queue         int              // transactions waiting to commit before Busy; 256
@@ -171,6 +172,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 	o := &pebble.Options{
 		FS:                          s.health.Guard(s.opts.VFS, s.closing),
 		CacheSize:                   s.opts.CacheSize(),
+		Cache:                       s.opts.Cache,
 		MemTableSize:                s.opts.MemTableBytes,
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       8,
@@ -264,8 +266,12 @@ func (s *Store) Close() error {
 func (s *Store) Space(name string) store.Space { return s.spaces.Space(name) }
 
 // Metrics gives the engine's metrics for registration with Prometheus.
-func (s *Store) Metrics() prometheus.Collector {
+func (s *Store) Metrics() prometheus.Collector { return Metrics(func() *Store { return s }) }
+
+// Metrics gives the metrics of whichever engine of a directory lives.
+func Metrics(living func() *Store) prometheus.Collector {
 	return health.Collector(func() (health.Reading, bool) {
+		s := living()
 		leave, err := s.enter(context.Background())
 		if err != nil {
 			return health.Reading{}, false
@@ -277,6 +283,13 @@ func (s *Store) Metrics() prometheus.Collector {
 		}, true
 	})
 }
+
+// Failed is closed once a disk error has ended writing; reads may go on.
+func (s *Store) Failed() <-chan struct{} { return s.health.Failed() }
+
+// Damaged reports whether a file was found damaged: the store then wants its
+// backup, and opening it again mends nothing.
+func (s *Store) Damaged() bool { return s.health.Damaged() }
 
 // ioError wraps a failure of the files below.
 func ioError(err error) error { return fhir.Errorf(fhir.Internal, "storage: %w", err) }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -27,12 +28,31 @@ type Monitor struct {
 	Log     zerolog.Logger
 	full    atomic.Int32 // operations that wait for space on the disk
 	failure atomic.Pointer[error]
+	damaged atomic.Bool // the failure is a damaged file: reopening does not help
+
+	mu     sync.Mutex
+	failed chan struct{} // made when it is first asked for; closed by the failure
 }
+
+// Failed is closed once writing has failed for the rest of this engine's life.
+func (m *Monitor) Failed() <-chan struct{} { return m.signal() }
+
+func (m *Monitor) signal() chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.failed == nil {
+		m.failed = make(chan struct{})
+	}
+	return m.failed
+}
+
+// Damaged reports whether a file was found damaged: no reopening mends that.
+func (m *Monitor) Damaged() bool { return m.damaged.Load() }
 
 // Writable tells why the store takes no writes now, nil if it does.
 func (m *Monitor) Writable() error {
 	if err := m.Fatal(); err != nil {
-		return fhir.Errorf(fhir.Busy, "the store refuses writes after a disk error until it is restarted: %w", err)
+		return fhir.Errorf(fhir.Busy, "the store refuses writes after a disk error until it is reopened: %w", err)
 	}
 	if m.full.Load() > 0 {
 		return fhir.Errorf(fhir.Busy, "the disk is full; writes resume when there is space")
@@ -48,12 +68,13 @@ func (m *Monitor) Fatal() error {
 	return nil
 }
 
-// Fail makes the store refuse writes for the rest of this process's life:
-// after a failed fsync nobody knows what the disk holds (LWN 752063), so only
-// a replay of the log tells.
+// Fail makes the engine refuse writes for the rest of its life: after a failed
+// fsync nobody knows what the disk holds (LWN 752063), so only a replay of the
+// log tells, which store/disk/revive does.
 func (m *Monitor) Fail(err error) {
 	if m.failure.CompareAndSwap(nil, &err) {
-		m.Log.Error().Err(err).Msg("storage failed: writes are refused until restart")
+		m.Log.Error().Err(err).Msg("storage failed: writes are refused until the store is reopened")
+		close(m.signal())
 	}
 }
 
@@ -76,6 +97,7 @@ func (m *Monitor) Fatalf(format string, args ...any) {
 // it fails by its own error. The bounds that Pebble tells of are index values:
 // they stay out of the log.
 func (m *Monitor) Corrupt(info pebble.DataCorruptionInfo) {
+	m.damaged.Store(true)
 	m.Fail(fmt.Errorf("%s is damaged: restore it from a backup", filepath.Base(info.Path)))
 }
 

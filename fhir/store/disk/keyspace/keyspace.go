@@ -180,6 +180,8 @@ func (s *Set) write(ctx context.Context, fill func(*pebble.Batch) error) error {
 	select {
 	case err := <-done:
 		return err
+	case <-s.Health.Failed():
+		return s.Health.Writable() // it may yet be found in the log
 	case <-ctx.Done():
 		return fhir.Errorf(fhir.Busy, "the write did not finish in time; it may yet: %w", context.Cause(ctx))
 	}
