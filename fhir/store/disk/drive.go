@@ -1,10 +1,12 @@
 package disk
 
 import (
+	"fmt"
 	"slices"
 
 	"hutong/fhir"
 	"hutong/fhir/search"
+	"hutong/fhir/store/disk/judge"
 	"hutong/fhir/store/disk/layout"
 )
 
@@ -13,16 +15,23 @@ type typePlan struct {
 	empty   bool // some predicate cannot match
 	driver  stream
 	filters []filter
+	judge   *judge.Judge                       // what the caller may see
 	verify  []*search.Predicate                // held against the entries
 	checks  []func(c *candidate) (bool, error) // chains that were too many to list
 }
 
-// filter is a predicate's stream beside the driver.
+// filter is a predicate's stream beside the driver. That of a date is opened
+// only when classes leave too many candidates undecided.
 type filter struct {
 	st      stream
 	negate  bool
 	started bool
 	ended   bool
+
+	dates *judge.Dates // nil for all but dates
+	part  *part
+	limit int // of places that are read into memory
+	asked int // candidates whose class did not tell
 }
 
 // outcome of the filters for a place.
@@ -35,30 +44,69 @@ const (
 	ended                    // nothing can match any more
 )
 
-// filter holds the streams beside the driver against a place. A stream that
-// must hold the place lets the driver leap to its next one.
-func (p *typePlan) filter(at layout.Place) (jump layout.Place, state outcome, err error) {
+// filter holds the streams beside the driver against a candidate. A stream
+// that must hold the place lets the driver leap to its next one.
+func (p *typePlan) filter(c *candidate) (jump layout.Place, state outcome, err error) {
 	for i := range p.filters {
 		f := &p.filters[i]
-		if !f.ended && (!f.started || f.st.place().Compare(at) < 0) {
-			ok, err := f.st.seek(at)
-			if err != nil {
+		if f.dates != nil {
+			v, err := f.dates.Of(c.class, c.place)
+			if err == nil && v == judge.Maybe && f.st == nil {
+				err = f.late(c)
+			}
+			if err != nil || v == judge.No {
 				return jump, not, err
 			}
-			f.started, f.ended = true, !ok
+			if v == judge.Yes || f.st == nil {
+				continue
+			}
 		}
-		found := !f.ended && f.st.place() == at
-		switch {
-		case f.negate && found:
-			return jump, not, nil
-		case f.negate || found:
-		case f.ended:
-			return jump, ended, nil
-		default:
-			return f.st.place(), elsewhere, nil
+		if jump, state, err = f.holds(c.place); state != here || err != nil {
+			return jump, state, err
 		}
 	}
 	return jump, here, nil
+}
+
+// holds tells whether a filter's stream has a place.
+func (f *filter) holds(at layout.Place) (jump layout.Place, state outcome, err error) {
+	if !f.ended && (!f.started || f.st.place().Compare(at) < 0) {
+		ok, err := f.st.seek(at)
+		if err != nil {
+			return jump, not, err
+		}
+		f.started, f.ended = true, !ok
+	}
+	found := !f.ended && f.st.place() == at
+	switch {
+	case f.negate && found:
+		return jump, not, nil
+	case f.negate || found:
+		return jump, here, nil
+	case f.ended:
+		return jump, ended, nil
+	}
+	return f.st.place(), elsewhere, nil
+}
+
+// lateAfter is how many bodies are read for a date before its list is.
+const lateAfter = 16
+
+// late decides on a date that the candidate's class does not tell: by its body,
+// or, of many candidates, by the list of the date. That is opened once.
+func (f *filter) late(c *candidate) error {
+	if f.asked++; f.asked == lateAfter {
+		st, enough, err := c.x.open(f.part.a, f.limit)
+		if err != nil {
+			return err
+		}
+		if enough {
+			f.st = st
+			return nil
+		}
+	}
+	c.unsure = append(c.unsure, f.part.pred)
+	return nil
 }
 
 func (p *typePlan) close() error {
@@ -70,7 +118,9 @@ func (p *typePlan) close() error {
 		all = append(all, p.driver)
 	}
 	for i := range p.filters {
-		all = append(all, p.filters[i].st)
+		if p.filters[i].st != nil {
+			all = append(all, p.filters[i].st)
+		}
 	}
 	return closeAll(all)
 }
@@ -78,6 +128,7 @@ func (p *typePlan) close() error {
 // part is a predicate of the query on its way into the plan.
 type part struct {
 	pred   *search.Predicate
+	homes  bool // instead of a predicate: the compartments that the restriction does not go beyond
 	a      *access
 	count  int  // postings, counted up to the limit of the last round
 	opened bool // became driver or filter
@@ -87,75 +138,169 @@ type part struct {
 // maxRead is the number of places that a plan reads into memory for a driver.
 const maxRead = 4_000_000
 
+// uncounted is the count of a part that was not counted.
+const uncounted = maxRead + 1
+
 // plan compiles q for one type. The caller closes the plan, also after an
 // error.
 func (x *exec) plan(q *search.Query, t fhir.Type) (*typePlan, error) {
 	p := &typePlan{}
 	pl := &planner{s: x.s.s, typ: t}
+	homes, bounded := judge.Compartments(&q.Restriction, t, x.now)
+	if p.empty = bounded && len(homes) == 0; p.empty {
+		x.note("%s: nothing is permitted", t)
+		return p, nil
+	}
 	parts, err := x.parts(p, pl, q)
+	if err == nil && bounded && len(homes) <= x.s.s.opts.MaxJoin {
+		var a *access
+		a, err = pl.homes(homes)
+		parts = append(parts, part{a: a, homes: true})
+	}
 	if err != nil {
 		return p, err
 	}
 	driver, err := x.choose(parts)
-	if err != nil {
+	if err == nil && driver == nil {
+		driver, err = pl.all()
+	}
+	if err != nil || driver == nil {
+		p.empty = true
 		return p, err
 	}
-	if driver == nil {
-		list, ok, err := pl.list(layout.AllList)
-		if !ok || err != nil {
-			p.empty = true
-			return p, err
-		}
-		driver = &part{a: &access{name: "all " + string(t), exact: true, ranges: []valueRange{{lo: list, hi: layout.After(list), fixed: true}}}, count: maxRead}
-	}
-	x.note("%s: drive %s (about %d)", t, driver.a.name, driver.count)
-	var enough bool
-	if p.driver, enough, err = x.open(driver.a, maxRead); err == nil && !enough {
-		err = fhir.Errorf(fhir.TooCostly, "the search looks at too much: narrow it, by a patient or a date")
-	}
-	if err != nil {
-		return p, err
-	}
-	driver.opened = true
-	return p, x.filters(p, parts, driver)
+	x.note("%s: drive %s%s", t, driver.a.name, about(driver.count))
+	p.judge = judge.New(&q.Restriction, t, x.now, within(parts, driver, homes), x.s.s.names)
+	return p, x.drive(p, parts, driver)
 }
 
-// choose counts the postings of the parts, in rounds of growing limits, until
-// the rarest is known. nil means that no part can drive.
-func (x *exec) choose(parts []part) (*part, error) {
-	for _, limit := range []int{64, 1024, 16384} {
-		var best *part
-		for i := range parts {
-			q := &parts[i]
-			if q.done || q.a == nil || q.a.negate {
-				continue
-			}
-			n, err := x.count(q.a, limit)
-			if err != nil {
-				return nil, err
-			}
-			if q.count = n; best == nil || n < best.count {
-				best = q
+// about tells an estimate, if one was made.
+func about(n int) string {
+	if n == uncounted {
+		return ""
+	}
+	return fmt.Sprintf(" (about %d)", n)
+}
+
+// drive opens the driver and the filters beside it.
+func (x *exec) drive(p *typePlan, parts []part, driver *part) error {
+	st, enough, err := x.open(driver.a, maxRead)
+	if err != nil {
+		return err
+	}
+	if !enough {
+		return fhir.Errorf(fhir.TooCostly, "the search looks at too much: narrow it, by a patient or a date")
+	}
+	p.driver, driver.opened = st, true
+	return x.filters(p, parts, driver)
+}
+
+// all drives from every resource of the type; nil if there never was one.
+func (p *planner) all() (*part, error) {
+	list, ok, err := p.list(layout.AllList)
+	if !ok || err != nil {
+		return nil, err
+	}
+	return &part{a: &access{name: "all " + string(p.typ), exact: true, ranges: []valueRange{{lo: list, hi: layout.After(list), fixed: true}}}, count: uncounted}, nil
+}
+
+// within gives patients in whose compartments all matches lie: those of the
+// driver's compartments, or those that the query names by patient, which every
+// resource's facts list too (fhir/search).
+func within(parts []part, driver *part, homes []fhir.Key) []fhir.Key {
+	if driver.homes {
+		return homes
+	}
+	for i := range parts {
+		p := &parts[i]
+		if !p.plain("patient") {
+			continue
+		}
+		var named []fhir.Key
+		for _, v := range p.pred.Values {
+			if v.RefType == "Patient" || v.RefType == "" && p.done { // the pair list knows patients only
+				named = append(named, fhir.Key{Type: "Patient", ID: v.Code})
 			}
 		}
-		if best == nil || best.count < limit || limit == 16384 {
-			return best, nil
+		if len(named) == len(p.pred.Values) {
+			return named
 		}
 	}
-	return nil, nil
+	return nil
+}
+
+// choose finds the rarest part: it counts their postings in two rounds, and
+// weighs by their bytes those that are too many to count. nil means that no
+// part can drive.
+func (x *exec) choose(parts []part) (*part, error) {
+	var can []*part
+	for i := range parts {
+		if q := &parts[i]; !q.done && q.a != nil && !q.a.negate {
+			can = append(can, q)
+		}
+	}
+	if len(can) == 1 && len(parts) == 1 {
+		can[0].count = uncounted // there is nothing to weigh it against
+		return can[0], nil
+	}
+	for _, limit := range []int{64, 1024} {
+		best, err := rarest(can, func(q *part) (int, error) { return x.count(q.a, limit) })
+		if best == nil || err != nil || best.count < limit {
+			return best, err
+		}
+	}
+	return rarest(can, func(q *part) (int, error) { return x.weigh(q.a) })
+}
+
+// rarest counts the parts and gives the one with the least.
+func rarest(parts []*part, count func(*part) (int, error)) (best *part, err error) {
+	for _, q := range parts {
+		if q.count, err = count(q); err != nil {
+			return nil, err
+		}
+		if best == nil || q.count < best.count {
+			best = q
+		}
+	}
+	return best, nil
+}
+
+// postingBytes is what a posting takes in a table, about.
+const postingBytes = 8
+
+// weigh estimates the postings of an access by the tables that they take.
+func (x *exec) weigh(a *access) (int, error) {
+	if a.listed {
+		return len(a.places), nil
+	}
+	var bytes uint64
+	for i := range a.ranges {
+		r := &a.ranges[i]
+		n, err := x.s.s.db.EstimateDiskUsage(append([]byte{'X'}, r.lo...), append([]byte{'X'}, r.hi...))
+		if err != nil {
+			return 0, ioError(err)
+		}
+		bytes += n
+	}
+	return max(1024, int(bytes/postingBytes)), nil
 }
 
 // filters opens the other parts beside the driver. What would take longer to
 // read than to verify on the driver's candidates is verified.
 func (x *exec) filters(p *typePlan, parts []part, driver *part) error {
+	limit := min(maxRead, 100*driver.count+100)
 	for i := range parts {
 		q := &parts[i]
-		if q.done {
-			continue
+		if q.done || q.homes {
+			continue // another part, or the judge, decides
 		}
 		exact := q.a != nil && q.a.exact
-		if q.a != nil && !q.opened {
-			st, enough, err := x.open(q.a, min(maxRead, 100*driver.count+1000))
+		switch dates := judge.NewDates(q.pred, x.s.s.names); {
+		case q.a == nil || q.opened:
+		case exact && dates != nil:
+			x.note("with %s by class (about %d)", q.a.name, q.count)
+			p.filters = append(p.filters, filter{dates: dates, part: q, limit: limit})
+		default:
+			st, enough, err := x.open(q.a, limit)
 			if err != nil {
 				return err
 			}
@@ -235,6 +380,6 @@ func (x *exec) pair(pl *planner, parts []part) ([]part, error) {
 // plain reports whether the part is the parameter of that code, without
 // modifier or chain, and decided by its postings.
 func (p *part) plain(code string) bool {
-	return p.pred.Param != nil && p.pred.Param.Code == code && p.pred.Modifier == search.NoModifier &&
+	return !p.homes && p.pred.Param != nil && p.pred.Param.Code == code && p.pred.Modifier == search.NoModifier &&
 		p.pred.Chain == nil && p.a != nil && p.a.exact
 }

@@ -166,7 +166,7 @@ func (x *exec) has(pl *planner, q *search.Query, pred *search.Predicate) (*acces
 			return nil, nil, err
 		}
 	}
-	slices.SortFunc(a.places, layout.Place.Compare)
+	slices.SortFunc(a.places, spot.compare)
 	return a, nil, nil
 }
 
@@ -183,7 +183,7 @@ func (x *exec) addPlace(a *access, k fhir.Key) error {
 	if found, err = x.s.row(rid, &row); !found || err != nil || row.Deleted() {
 		return err
 	}
-	a.places = append(a.places, layout.Place{Ord: row.Ord(), RID: rid})
+	a.places = append(a.places, spot{Place: layout.Place{Ord: row.Ord(), RID: rid}})
 	return nil
 }
 
@@ -214,7 +214,7 @@ func (x *exec) byID(pl *planner, pred *search.Predicate) (*access, error) {
 			return nil, err
 		}
 	}
-	slices.SortFunc(a.places, layout.Place.Compare)
+	slices.SortFunc(a.places, spot.compare)
 	a.places = slices.Compact(a.places)
 	return a, nil
 }
@@ -246,6 +246,21 @@ func (p *planner) lastUpdated(pred *search.Predicate) (*access, error) {
 			us := layout.IntOf(value) * 1000
 			return search.MatchDate(v, us, us+1000)
 		}))
+	}
+	return a, nil
+}
+
+// homes gives the access to what lies in the compartments of patients. Whoever
+// asks holds the restriction against it anyway: it is not exact.
+func (p *planner) homes(patients []fhir.Key) (*access, error) {
+	a := &access{name: "compartment"}
+	list, ok, err := p.list(layout.HomeList)
+	if !ok || err != nil {
+		return a, err
+	}
+	for _, k := range patients {
+		lv := layout.AppendCut(list[:len(list):len(list)], k.ID)
+		a.ranges = append(a.ranges, valueRange{lo: lv, hi: layout.After(lv), fixed: true})
 	}
 	return a, nil
 }

@@ -21,8 +21,8 @@ type access struct {
 	exact bool
 	// negate: the matches are those that do not stand in the ranges.
 	negate bool
-	places []layout.Place // found beforehand, sorted; instead of ranges
-	listed bool           // places counts, even if empty
+	places []spot // found beforehand, sorted; instead of ranges
+	listed bool   // places counts, even if empty
 }
 
 // valueRange is a range of one posting list: list and value from lo to hi.
@@ -42,7 +42,7 @@ type planner struct {
 	typ fhir.Type
 }
 
-// list gives the four bytes of a posting list; ok is false if nothing was ever
+// list gives the four bytes of a spot list; ok is false if nothing was ever
 // posted to it.
 func (p *planner) list(param string) (list []byte, ok bool, err error) {
 	id, err := p.s.names.Find(layout.ListName(p.typ, param))

@@ -40,24 +40,35 @@ type stream interface {
 	seek(p layout.Place) (bool, error)
 	next() (bool, error)
 	place() layout.Place
+	class() uint32 // of the resource there, 0 if it is not known: see layout.Class
 	close() error
 }
 
+// spot is a place and the class of the resource there.
+type spot struct {
+	layout.Place
+	class uint32
+}
+
+func (p spot) compare(q spot) int { return p.Place.Compare(q.Place) }
+
 // memStream is a stream of places in memory, sorted.
 type memStream struct {
-	places []layout.Place
+	places []spot
 	at     int
 }
 
 func (m *memStream) seek(p layout.Place) (bool, error) {
-	n, _ := slices.BinarySearchFunc(m.places[m.at:], p, layout.Place.Compare)
+	n, _ := slices.BinarySearchFunc(m.places[m.at:], p, func(a spot, b layout.Place) int { return a.Place.Compare(b) })
 	m.at += n
 	return m.at < len(m.places), nil
 }
 
 func (m *memStream) next() (bool, error) { m.at++; return m.at < len(m.places), nil }
 
-func (m *memStream) place() layout.Place { return m.places[m.at] }
+func (m *memStream) place() layout.Place { return m.places[m.at].Place }
+
+func (m *memStream) class() uint32 { return m.places[m.at].class }
 
 func (m *memStream) close() error { return nil }
 
@@ -67,7 +78,7 @@ type listStream struct {
 	it     *pebble.Iterator
 	prefix []byte // 'X', list and value
 	key    []byte
-	cur    layout.Place
+	cur    spot
 }
 
 func (x *exec) openList(listValue []byte) (*listStream, error) {
@@ -77,14 +88,6 @@ func (x *exec) openList(listValue []byte) (*listStream, error) {
 		return nil, err
 	}
 	return &listStream{x: x, it: it, prefix: prefix}, nil
-}
-
-func (x *exec) iter(lo, hi []byte) (*pebble.Iterator, error) {
-	it, err := x.s.s.db.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi})
-	if err != nil {
-		return nil, ioError(err)
-	}
-	return it, nil
 }
 
 func (l *listStream) seek(p layout.Place) (bool, error) {
@@ -105,10 +108,12 @@ func (l *listStream) settle(ok bool) (bool, error) {
 		if len(key) != len(l.prefix)+layout.PlaceLen {
 			continue
 		}
-		if in, err := l.x.holds(l.it); err != nil {
+		class, in, err := l.x.holds(l.it)
+		if err != nil {
 			return false, err
-		} else if in {
-			l.cur = layout.PlaceOf(key)
+		}
+		if in {
+			l.cur = spot{layout.PlaceOf(key), class}
 			return true, nil
 		}
 	}
@@ -118,19 +123,21 @@ func (l *listStream) settle(ok bool) (bool, error) {
 	return false, nil
 }
 
-func (l *listStream) place() layout.Place { return l.cur }
+func (l *listStream) place() layout.Place { return l.cur.Place }
 
-func (l *listStream) close() error { return l.it.Close() }
+func (l *listStream) class() uint32 { return l.cur.class }
+
+func (l *listStream) close() error { return l.x.done(l.it) }
 
 // holds reports whether the posting that it stands on was made by the
-// snapshot's time.
-func (x *exec) holds(it *pebble.Iterator) (bool, error) {
+// snapshot's time, and the class there.
+func (x *exec) holds(it *pebble.Iterator) (class uint32, in bool, err error) {
 	v, err := it.ValueAndErr()
 	if err != nil {
-		return false, ioError(err)
+		return 0, false, ioError(err)
 	}
-	from, _ := binary.Uvarint(v)
-	return fhir.T(from) <= x.s.t, nil
+	from, class := layout.PostedOf(v)
+	return class, from <= x.s.t, nil
 }
 
 // unionStream merges streams and gives each place once. It serves few streams;
@@ -187,6 +194,8 @@ func (u *unionStream) pick() bool {
 
 func (u *unionStream) place() layout.Place { return u.in[u.cur].place() }
 
+func (u *unionStream) class() uint32 { return u.in[u.cur].class() }
+
 func (u *unionStream) close() error { return closeAll(u.in) }
 
 func closeAll(in []stream) error {
@@ -232,8 +241,8 @@ func (x *exec) open(a *access, limit int) (st stream, enough bool, err error) {
 			return nil, false, join(err, closeAll(in))
 		}
 	}
-	slices.SortFunc(mem.places, layout.Place.Compare)
-	mem.places = slices.Compact(mem.places)
+	slices.SortFunc(mem.places, spot.compare)
+	mem.places = slices.CompactFunc(mem.places, func(a, b spot) bool { return a.Place == b.Place })
 	if len(mem.places) > 0 || len(in) == 0 {
 		in = append(in, mem)
 	}
@@ -261,17 +270,14 @@ func (x *exec) values(r *valueRange, limit int) (out [][]byte, err error) {
 			ok = it.Next()
 		}
 	}
-	if cerr := it.Close(); err == nil && cerr != nil {
-		err = ioError(cerr)
-	}
-	return out, err
+	return out, join(err, x.done(it))
 }
 
 // collect reads the current postings of a range into memory, at most limit;
 // enough is false if there are more.
-func (x *exec) collect(r *valueRange, out *[]layout.Place, limit int) (enough bool, err error) {
+func (x *exec) collect(r *valueRange, out *[]spot, limit int) (enough bool, err error) {
 	enough = true
-	err = x.current(r, func(_ []byte, p layout.Place) bool {
+	err = x.current(r, func(_ []byte, p spot) bool {
 		if enough = len(*out) < limit; enough {
 			*out = append(*out, p)
 		}
@@ -280,8 +286,8 @@ func (x *exec) collect(r *valueRange, out *[]layout.Place, limit int) (enough bo
 	return enough, err
 }
 
-func (x *exec) collectUndo(r *valueRange, out *[]layout.Place) error {
-	return x.undone(r, func(_ []byte, p layout.Place) bool {
+func (x *exec) collectUndo(r *valueRange, out *[]spot) error {
+	return x.undone(r, func(_ []byte, p spot) bool {
 		*out = append(*out, p)
 		return true
 	})
@@ -289,12 +295,12 @@ func (x *exec) collectUndo(r *valueRange, out *[]layout.Place) error {
 
 // postings visits every posting of a range that held at the snapshot's time;
 // some may come twice.
-func (x *exec) postings(r *valueRange, visit func(value []byte, p layout.Place) bool) error {
+func (x *exec) postings(r *valueRange, visit func(value []byte, p spot) bool) error {
 	return join(x.current(r, visit), x.undone(r, visit))
 }
 
 // current visits the current postings of a range, until visit returns false.
-func (x *exec) current(r *valueRange, visit func(value []byte, p layout.Place) bool) error {
+func (x *exec) current(r *valueRange, visit func(value []byte, p spot) bool) error {
 	it, err := x.iter(append([]byte{'X'}, r.lo...), append([]byte{'X'}, r.hi...))
 	if err != nil {
 		return err
@@ -306,12 +312,12 @@ func (x *exec) current(r *valueRange, visit func(value []byte, p layout.Place) b
 // were superseded since. They are few: only what changed after t. It runs
 // after current, or after the streams were opened: what left the current
 // postings meanwhile is here.
-func (x *exec) undone(r *valueRange, visit func(value []byte, p layout.Place) bool) error {
+func (x *exec) undone(r *valueRange, visit func(value []byte, p spot) bool) error {
 	if fhir.T(x.s.s.lastUndo.Load()) <= x.s.t {
 		return nil
 	}
 	lo := append([]byte{'Y'}, r.lo[:4]...)
-	it, err := x.iter(binary.BigEndian.AppendUint64(bytes.Clone(lo), uint64(x.s.t)+1), layout.After(lo))
+	it, err := x.fresh(binary.BigEndian.AppendUint64(bytes.Clone(lo), uint64(x.s.t)+1), layout.After(lo))
 	if err != nil {
 		return err
 	}
@@ -320,7 +326,7 @@ func (x *exec) undone(r *valueRange, visit func(value []byte, p layout.Place) bo
 
 // visit goes over the postings of an iterator, which it closes: those in the
 // range that were made by the snapshot's time.
-func (x *exec) visit(it *pebble.Iterator, head int, r *valueRange, visit func(value []byte, p layout.Place) bool) (err error) {
+func (x *exec) visit(it *pebble.Iterator, head int, r *valueRange, visit func(value []byte, p spot) bool) (err error) {
 	for ok := it.First(); ok && err == nil; ok = it.Next() {
 		if err = x.spend(costPosting); err != nil {
 			break
@@ -330,15 +336,12 @@ func (x *exec) visit(it *pebble.Iterator, head int, r *valueRange, visit func(va
 		if !r.contains(value) {
 			continue
 		}
-		var in bool
-		if in, err = x.holds(it); in && !visit(value, layout.PlaceOf(key)) {
+		class, in, herr := x.holds(it)
+		if err = herr; in && !visit(value, spot{layout.PlaceOf(key), class}) {
 			break
 		}
 	}
-	if cerr := it.Close(); err == nil && cerr != nil {
-		err = ioError(cerr)
-	}
-	return err
+	return join(err, x.done(it))
 }
 
 // contains reports whether the range takes a value of its list.
@@ -367,8 +370,8 @@ func (x *exec) count(a *access, limit int) (n int, err error) {
 		for ok := it.First(); ok && n < limit; ok = it.Next() {
 			n++
 		}
-		if err := it.Close(); err != nil {
-			return 0, ioError(err)
+		if err := x.done(it); err != nil {
+			return 0, err
 		}
 	}
 	return n, nil

@@ -7,9 +7,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"hutong/fhir"
 	"hutong/fhir/search"
 	"hutong/fhir/store"
+	"hutong/fhir/store/disk/judge"
 	"hutong/fhir/store/disk/layout"
 )
 
@@ -21,10 +24,54 @@ type exec struct {
 	spent int64
 	notes *strings.Builder // for Explain; nil otherwise
 	depth int
+	idle  []*pebble.Iterator // made by this search, to be used again
 }
 
 func (s *snapshot) exec(ctx context.Context) *exec {
 	return &exec{s: s, ctx: ctx, now: s.s.opts.Now()}
+}
+
+// iter gives an iterator, one that this search has used before if there is one:
+// to move it costs a fraction of making it. The caller gives it back by done.
+func (x *exec) iter(lo, hi []byte) (*pebble.Iterator, error) {
+	if n := len(x.idle); n > 0 {
+		it := x.idle[n-1]
+		x.idle = x.idle[:n-1]
+		it.SetBounds(lo, hi)
+		return it, nil
+	}
+	return x.fresh(lo, hi)
+}
+
+// fresh gives a new iterator, which sees all that was applied until now.
+func (x *exec) fresh(lo, hi []byte) (*pebble.Iterator, error) {
+	it, err := x.s.s.db.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi})
+	if err != nil {
+		return nil, ioError(err)
+	}
+	return it, nil
+}
+
+// done takes an iterator back, and tells the error that ended it.
+func (x *exec) done(it *pebble.Iterator) error {
+	if err := it.Error(); err != nil {
+		return ioError(errors.Join(err, it.Close()))
+	}
+	x.idle = append(x.idle, it)
+	return nil
+}
+
+// close ends what the search has open.
+func (x *exec) close() error {
+	var err error
+	for _, it := range x.idle {
+		err = errors.Join(err, it.Close())
+	}
+	x.idle = nil
+	if err != nil {
+		return ioError(err)
+	}
+	return nil
 }
 
 func (x *exec) spend(cost int64) error { return x.s.s.spend(x.ctx, &x.spent, cost) }
@@ -51,12 +98,12 @@ func (s *snapshot) Search(ctx context.Context, q *search.Query) (store.Page, err
 	if q.Total {
 		page.Total = r.total
 	}
-	var row layout.Row
 	for i := range r.page {
-		if _, err := s.row(r.page[i].place.RID, &row); err != nil {
-			return store.Page{}, err
+		var row layout.Row
+		if err := row.Read(r.page[i].row, s.s.names); err != nil {
+			return store.Page{}, ioError(err)
 		}
-		res, err := s.s.resource(r.page[i].place.RID, &row)
+		res, err := s.s.own(r.page[i].place.RID, &row)
 		if err != nil {
 			return store.Page{}, err
 		}
@@ -75,7 +122,7 @@ func (s *snapshot) Explain(ctx context.Context, q *search.Query) (string, error)
 	x := s.exec(ctx)
 	x.notes = &strings.Builder{}
 	r, err := x.run(q)
-	if err != nil {
+	if err = join(err, x.close()); err != nil {
 		return "", err
 	}
 	fmt.Fprintf(x.notes, "%d matches on the page, cost %d\n", len(r.page), x.spent)
@@ -96,7 +143,9 @@ type result struct {
 }
 
 func (s *snapshot) run(ctx context.Context, q *search.Query) (*result, error) {
-	return s.exec(ctx).run(q)
+	x := s.exec(ctx)
+	r, err := x.run(q)
+	return r, join(err, x.close())
 }
 
 func (x *exec) run(q *search.Query) (*result, error) {
@@ -123,13 +172,18 @@ func (x *exec) run(q *search.Query) (*result, error) {
 type candidate struct {
 	x       *exec
 	place   layout.Place
+	class   uint32
 	row     layout.Row
+	raw     []byte // what the row was read from
 	hasRow  bool
 	entries []search.Entry
 	hasEnts bool
+	unsure  []*search.Predicate // dates that the class does not tell
 }
 
-func (c *candidate) reset(p layout.Place) { c.place, c.hasRow, c.hasEnts = p, false, false }
+func (c *candidate) reset(p spot) {
+	c.place, c.class, c.hasRow, c.hasEnts, c.unsure = p.Place, p.class, false, false, c.unsure[:0]
+}
 
 // head reads the candidate's row. It shares memory that the next candidate
 // overwrites nothing of, but its slices are reused.
@@ -140,9 +194,9 @@ func (c *candidate) head() (*layout.Row, error) {
 	if err := c.x.spend(costRow); err != nil {
 		return nil, err
 	}
-	found, err := c.x.s.row(c.place.RID, &c.row)
-	if err == nil && !found {
-		err = ioError(errors.New("a posting without a resource"))
+	var err error
+	if c.raw, err = c.x.s.rawRow(c.place.RID, &c.row); err == nil && c.raw == nil {
+		err = ioError(errors.New("a spot without a resource"))
 	}
 	c.hasRow = err == nil
 	return &c.row, err
@@ -213,8 +267,8 @@ func (x *exec) scan(p *typePlan, q *search.Query, start layout.Place, visit visi
 	c := &candidate{x: x}
 	ok, err := p.driver.seek(start)
 	for ok && err == nil {
-		at := p.driver.place()
-		jump, state, ferr := p.filter(at)
+		c.reset(spot{p.driver.place(), p.driver.class()})
+		jump, state, ferr := p.filter(c)
 		switch {
 		case ferr != nil:
 			return ferr
@@ -224,7 +278,6 @@ func (x *exec) scan(p *typePlan, q *search.Query, start layout.Place, visit visi
 			ok, err = p.driver.seek(jump)
 			continue
 		case state == here:
-			c.reset(at)
 			match, merr := x.accept(p, q, c)
 			if merr != nil {
 				return merr
@@ -243,26 +296,41 @@ func (x *exec) scan(p *typePlan, q *search.Query, start layout.Place, visit visi
 // accept holds what postings do not decide against the candidate: what the
 // caller may see first, since a body costs more than a row.
 func (x *exec) accept(p *typePlan, q *search.Query, c *candidate) (bool, error) {
-	if !q.Restriction.System {
+	seen, err := p.judge.Of(c.class, c.place)
+	if err != nil || seen == judge.No {
+		return false, err
+	}
+	if seen == judge.Maybe {
 		row, err := c.head()
 		if err != nil || !q.Restriction.Sees(row.Key, &row.Facts, x.now) {
 			return false, err
 		}
 	}
-	if len(p.verify) > 0 {
-		entries, err := c.values()
-		if err != nil {
+	for _, preds := range [2][]*search.Predicate{p.verify, c.unsure} {
+		if ok, err := c.satisfies(preds); !ok || err != nil {
 			return false, err
-		}
-		for _, pred := range p.verify {
-			if !search.Matches(pred, entries) {
-				return false, nil
-			}
 		}
 	}
 	for _, check := range p.checks {
 		if ok, err := check(c); !ok || err != nil {
 			return false, err
+		}
+	}
+	return true, nil
+}
+
+// satisfies holds predicates against the candidate's body.
+func (c *candidate) satisfies(preds []*search.Predicate) (bool, error) {
+	if len(preds) == 0 {
+		return true, nil
+	}
+	entries, err := c.values()
+	if err != nil {
+		return false, err
+	}
+	for _, pred := range preds {
+		if !search.Matches(pred, entries) {
+			return false, nil
 		}
 	}
 	return true, nil

@@ -84,11 +84,15 @@ func (s *Store) readRow(rid layout.RID, row *layout.Row) ([]byte, error) {
 
 // row reads the row of rid that held at t; found is false if there was none yet.
 func (s *snapshot) row(rid layout.RID, row *layout.Row) (found bool, err error) {
-	if _, err := s.s.readRow(rid, row); err != nil {
-		return false, err
-	}
-	if row.T <= s.t {
-		return true, nil
+	raw, err := s.rawRow(rid, row)
+	return raw != nil, err
+}
+
+// rawRow is row, and gives the bytes whose memory the row shares; nil if there
+// was none yet.
+func (s *snapshot) rawRow(rid layout.RID, row *layout.Row) (raw []byte, err error) {
+	if raw, err = s.s.readRow(rid, row); err != nil || row.T <= s.t {
+		return raw, err
 	}
 	var lo, hi [32]byte
 	it, err := s.s.db.NewIter(&pebble.IterOptions{
@@ -96,25 +100,29 @@ func (s *snapshot) row(rid layout.RID, row *layout.Row) (found bool, err error) 
 		UpperBound: append(layout.OldRowKey(hi[:0], rid, 0), 0),
 	})
 	if err != nil {
-		return false, ioError(err)
+		return nil, ioError(err)
 	}
-	for ok := it.First(); ok && !found; ok = it.Next() {
+	raw = nil
+	for ok := it.First(); ok && raw == nil; ok = it.Next() {
 		var v []byte
 		if v, err = it.ValueAndErr(); err != nil {
 			break
 		}
-		if err = row.Read(append([]byte(nil), v...), s.s.names); err != nil {
+		v = append([]byte(nil), v...)
+		if err = row.Read(v, s.s.names); err != nil {
 			break
 		}
-		found = row.T <= s.t
+		if row.T <= s.t {
+			raw = v
+		}
 	}
 	if cerr := it.Close(); err == nil {
 		err = cerr
 	}
 	if err != nil {
-		return false, ioError(err)
+		return nil, ioError(err)
 	}
-	return found, nil
+	return raw, nil
 }
 
 // body reads the content of a version.
@@ -134,7 +142,12 @@ func (s *Store) body(rid layout.RID, ver uint64) (fhir.Body, error) {
 // resource makes a row into what the contract hands out, body included.
 func (s *Store) resource(rid layout.RID, row *layout.Row) (fhir.Resource, error) {
 	c := row.Clone()
-	r := fhir.Resource{Version: c.Version, Facts: c.Facts}
+	return s.own(rid, &c)
+}
+
+// own is resource for a row that nobody reads into again.
+func (s *Store) own(rid layout.RID, row *layout.Row) (fhir.Resource, error) {
+	r := fhir.Resource{Version: row.Version, Facts: row.Facts}
 	if r.Deleted() {
 		return r, nil
 	}
@@ -158,7 +171,7 @@ func (s *snapshot) at(k fhir.Key) (fhir.Resource, error) {
 	if !found {
 		return fhir.Resource{}, fhir.Errorf(fhir.NotFound, "there is no such resource")
 	}
-	return s.s.resource(rid, &row)
+	return s.s.own(rid, &row)
 }
 
 // Get reads the version that is current at t.

@@ -17,6 +17,7 @@ import (
 type hit struct {
 	place layout.Place
 	key   fhir.Key
+	row   []byte // the facts row that the key was read from
 	sort  []sortValue
 }
 
@@ -31,7 +32,7 @@ type collector struct {
 	cursor  *hit // nil at the front
 	hits    []hit
 	total   int
-	waiting []layout.Place // to be sorted
+	waiting []spot // to be sorted
 }
 
 func (x *exec) newCollector(q *search.Query) (*collector, error) {
@@ -67,7 +68,7 @@ func (c *collector) take(m *candidate) (more bool, err error) {
 	case c.limit == 0:
 		return true, nil
 	case len(c.q.Sort) > 0:
-		c.waiting = append(c.waiting, m.place)
+		c.waiting = append(c.waiting, spot{m.place, m.class})
 		return true, nil
 	case c.cursor != nil && m.place.Ord < c.cursor.place.Ord:
 		return true, nil
@@ -76,7 +77,7 @@ func (c *collector) take(m *candidate) (more bool, err error) {
 	}
 	row, err := m.head()
 	if err == nil {
-		c.insert(hit{place: m.place, key: row.Key})
+		c.insert(hit{place: m.place, key: row.Key, row: m.raw})
 	}
 	return true, err
 }
@@ -114,7 +115,7 @@ func (c *collector) settle(x *exec, t fhir.Type) error {
 	m := &candidate{x: x}
 	for _, p := range waiting {
 		m.reset(p)
-		h := hit{place: p, sort: make([]sortValue, len(tables))}
+		h := hit{place: p.Place, sort: make([]sortValue, len(tables))}
 		for i := range tables {
 			v, err := tables[i].value(m, &c.q.Sort[i])
 			if err != nil {
@@ -129,7 +130,7 @@ func (c *collector) settle(x *exec, t fhir.Type) error {
 		if err != nil {
 			return err
 		}
-		h.key = row.Key
+		h.key, h.row = row.Key, m.raw
 		c.insert(h)
 	}
 	return nil
@@ -150,7 +151,7 @@ func (t *sortTable) value(m *candidate, k *search.SortKey) (sortValue, error) {
 }
 
 // sortTable reads the posting list of a criterion.
-func (x *exec) sortTable(t fhir.Type, k *search.SortKey, of []layout.Place) (sortTable, error) {
+func (x *exec) sortTable(t fhir.Type, k *search.SortKey, of []spot) (sortTable, error) {
 	pl := &planner{s: x.s.s, typ: t}
 	list, ok, err := pl.list(k.Param.Code)
 	if k.Param.Code == "_id" || err != nil {
@@ -164,7 +165,7 @@ func (x *exec) sortTable(t fhir.Type, k *search.SortKey, of []layout.Place) (sor
 		tab.values[p.RID] = nil
 	}
 	r := whole(list)
-	err = x.postings(&r, func(value []byte, p layout.Place) bool {
+	err = x.postings(&r, func(value []byte, p spot) bool {
 		best, wanted := tab.values[p.RID]
 		if !wanted {
 			return true
@@ -179,7 +180,7 @@ func (x *exec) sortTable(t fhir.Type, k *search.SortKey, of []layout.Place) (sor
 	return tab, err
 }
 
-// postedSortValue gives entrySortValue of the entry behind a posting; cut says
+// postedSortValue gives entrySortValue of the entry behind a spot; cut says
 // that the posting does not hold it whole.
 func (x *exec) postedSortValue(p *definition.SearchParam, value []byte) (v sortValue, cut bool) {
 	if p.Code == layout.UpdatedList {

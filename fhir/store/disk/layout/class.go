@@ -37,7 +37,10 @@ var spans = [...]int64{1, 1000, 1_000_000, 60_000_000, 3_600_000_000, day, 28 * 
 func className(f *fhir.Facts, entries []search.Entry) string {
 	b := make([]byte, 1, 96)
 	b[0] = 2
-	dated := !f.Clinical.IsZero() && OrdOf(f.Clinical) > 0 && OrdOf(f.Clinical) < 2*ordBias-1
+	dated := !f.Clinical.IsZero()
+	if o := OrdOf(f.Clinical); dated && (o == 0 || o == 2*ordBias-1) {
+		return "" // the order may not tell the date
+	}
 	flags := byte(min(len(f.Patients), 2))
 	if dated {
 		flags |= 4
