@@ -79,6 +79,7 @@ type listStream struct {
 	prefix []byte // 'X', list and value
 	key    []byte
 	cur    spot
+	on     bool // stands on cur
 }
 
 func (x *exec) openList(listValue []byte) (*listStream, error) {
@@ -90,7 +91,22 @@ func (x *exec) openList(listValue []byte) (*listStream, error) {
 	return &listStream{x: x, it: it, prefix: prefix}, nil
 }
 
+// near is how many postings are stepped over before the tree is asked: a seek
+// costs about as much as that many steps.
+const near = 6
+
 func (l *listStream) seek(p layout.Place) (bool, error) {
+	for range near {
+		if !l.on || l.cur.Place.Compare(p) >= 0 {
+			break
+		}
+		if ok, err := l.next(); !ok || err != nil {
+			return false, err
+		}
+	}
+	if l.on && l.cur.Place.Compare(p) >= 0 {
+		return true, nil
+	}
 	l.key = layout.AppendPlace(append(l.key[:0], l.prefix...), p)
 	return l.settle(l.it.SeekGE(l.key))
 }
@@ -113,7 +129,7 @@ func (l *listStream) settle(ok bool) (bool, error) {
 			return false, err
 		}
 		if in {
-			l.cur = spot{layout.PlaceOf(key), class}
+			l.cur, l.on = spot{layout.PlaceOf(key), class}, true
 			return true, nil
 		}
 	}
