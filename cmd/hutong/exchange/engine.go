@@ -16,6 +16,7 @@ import (
 	"hutong/fhir/search"
 	"hutong/fhir/store"
 	"hutong/fhir/store/disk"
+	"hutong/fhir/store/disk/revive"
 	"hutong/fhir/term"
 	"hutong/fhir/term/ucum"
 )
@@ -29,7 +30,7 @@ func openStore(cfg Settings, x *search.Extractor, log zerolog.Logger) (store.Sto
 	if err := os.MkdirAll(where, 0o700); err != nil {
 		return nil, err
 	}
-	return disk.Open(where, cfg.engineOptions(x.ExtractBody, log))
+	return revive.Open(where, cfg.engineOptions(x.ExtractBody, log))
 }
 
 // engineDir is where the embedded engine keeps its files.

@@ -121,13 +121,13 @@ const fullRetry = 50 * time.Millisecond
 // insist repeats op until it meets no full disk.
 func (p *FS) insist(op func() error) error {
 	err := op()
-	if !isFull(err) {
+	if !Full(err) {
 		return err
 	}
 	p.monitor.full.Add(1)
 	defer p.monitor.full.Add(-1)
 	p.monitor.Log.Error().Err(err).Msg("disk full: writes wait")
-	for isFull(err) {
+	for Full(err) {
 		select {
 		case <-p.closing:
 			return err
@@ -138,7 +138,8 @@ func (p *FS) insist(op func() error) error {
 	return err
 }
 
-func isFull(err error) bool {
+// Full reports whether err says that the disk is full.
+func Full(err error) bool {
 	return err != nil && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT))
 }
 
@@ -217,7 +218,7 @@ func (f *patientFile) WriteAt(b []byte, off int64) (n int, err error) {
 
 // Preallocate only helps; a full disk shows itself at the write.
 func (f *patientFile) Preallocate(off, n int64) error {
-	if err := f.File.Preallocate(off, n); !isFull(err) {
+	if err := f.File.Preallocate(off, n); !Full(err) {
 		return err
 	}
 	return nil
