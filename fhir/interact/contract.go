@@ -40,6 +40,18 @@ type Inspector interface {
 	Inspect(ctx context.Context, op Op, key fhir.Key, body fhir.Body, facts *fhir.Facts) error
 }
 
+// Curator has a say in what is stored of one resource type that means something
+// to the server itself. interact asks it for every create, update and patch,
+// whoever the caller is, with what is about to be stored; an error refuses the
+// write. It gives the body to store: it may change only elements that no
+// search parameter reads, and nothing before or in meta.
+type Curator interface {
+	// Curate is given the current body of the key too, empty if there is none.
+	// It may be asked again for a write that others overtook, and its answer
+	// does not mean that the write succeeds.
+	Curate(ctx context.Context, c Caller, key fhir.Key, body, current fhir.Body) (fhir.Body, error)
+}
+
 // Op names an interaction: "read", "vread", "update", "patch", "delete",
 // "history-instance", "history-type", "history-system", "create",
 // "search-type", "search-system", "transaction", "batch", "capabilities", or

@@ -28,6 +28,8 @@ type Config struct {
 	Persons   Persons    // nil joins no records
 	Followers []Follower // told of every commit, in order
 	Auditor   Auditor    // nil records nothing (open mode)
+	// Curators have a say in writes of their types.
+	Curators map[fhir.Type]Curator
 	// PageKey signs page tokens; at least 32 bytes. nil draws a random key, so
 	// that tokens end with the process.
 	PageKey []byte

@@ -178,7 +178,16 @@ func (u *unit) op(ctx context.Context, d *draft) (store.Op, error) {
 		return op, err
 	}
 	if inspector, ok := u.c.(Inspector); ok {
-		err = inspector.Inspect(ctx, d.op(), d.key, op.Body, &op.Facts)
+		if err := inspector.Inspect(ctx, d.op(), d.key, op.Body, &op.Facts); err != nil {
+			return op, err
+		}
+	}
+	if curator := u.s.cfg.Curators[d.key.Type]; curator != nil {
+		var current fhir.Body
+		if d.live {
+			current = d.current.Body
+		}
+		op.Body, err = curator.Curate(ctx, u.c, d.key, op.Body, current)
 	}
 	return op, err
 }

@@ -156,6 +156,19 @@ func (s *Server) client(ctx context.Context, id string) (*client, error) {
 	return c, err
 }
 
+// Client gives what is registered of a client; NotFound if it is not, or not
+// any more.
+func (s *Server) Client(ctx context.Context, id string) (Client, error) {
+	c, err := s.client(ctx, id)
+	if errors.Is(err, fosite.ErrNotFound) {
+		err = fhir.Errorf(fhir.NotFound, "no such client")
+	}
+	if err != nil {
+		return Client{}, err
+	}
+	return c.Client, nil
+}
+
 // AddUser makes an account, or renews it: roles, password and all. An empty
 // password makes an account that cannot log in by the page, for IssueToken.
 // A password has at least 10 characters of three kinds and is not the login.
@@ -241,7 +254,7 @@ func (s *Server) usable(a *account) bool {
 }
 
 // plainScopes are served beside the resource scopes.
-var plainScopes = []string{"launch/patient", "fhirUser", "online_access", "offline_access"}
+var plainScopes = []string{"openid", "launch/patient", "fhirUser", "online_access", "offline_access"}
 
 // roleScopes is the most that each role can be granted, whatever the app.
 var roleScopes = map[principal.Role][]string{
@@ -256,7 +269,7 @@ var roleScopes = map[principal.Role][]string{
 
 // scopesOf gives the scopes that a user's roles allow.
 func scopesOf(roles []principal.Role) []string {
-	scopes := []string{"fhirUser", "online_access", "offline_access"}
+	scopes := []string{"openid", "fhirUser", "online_access", "offline_access"}
 	for _, r := range roles {
 		for _, sc := range roleScopes[r] {
 			if !slices.Contains(scopes, sc) {

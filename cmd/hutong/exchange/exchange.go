@@ -23,6 +23,7 @@ import (
 	"hutong/fhir/interact"
 	"hutong/fhir/search"
 	"hutong/fhir/store"
+	"hutong/fhir/subscription"
 	"hutong/fhir/term"
 	"hutong/fhir/term/ucum"
 	"hutong/fhir/validate"
@@ -48,6 +49,7 @@ type Exchange struct {
 	trail *audit.Log // nil in open mode
 	fhir  *interact.Service
 	bus   *event.Bus
+	hooks *subscription.Service // nil in open mode: nobody is there to subscribe
 
 	parser *search.Parser
 	units  ucum.Units
@@ -131,6 +133,9 @@ func (e *Exchange) openRepository(ctx context.Context) error {
 			return err
 		}
 		cfg.Auditor = e.trail
+		if err := e.openHooks(extractor, defs, &cfg); err != nil {
+			return err
+		}
 	}
 	e.fhir, err = interact.New(cfg)
 	return err
@@ -220,6 +225,7 @@ func (e *Exchange) openEvents(ctx context.Context) (err error) {
 	e.idle.Go(func() { e.Auth.Run(background) })
 	if e.trail != nil {
 		e.idle.Go(func() { e.anchor(background, 10*time.Minute) })
+		e.idle.Go(func() { e.notify(background) })
 	}
 	// The index heard of each commit as a follower; what it missed then (its
 	// deadline, a crash) reaches it here.

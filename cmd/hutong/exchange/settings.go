@@ -27,6 +27,8 @@ type Settings struct {
 	Proxy     bool          `name:"behind-proxy" help:"Plain HTTP on a non-loopback address, because a proxy in front ends TLS."`
 	Operator  string        `default:"org-exchange" help:"Organization id of who runs the exchange: owner of audit records, consents and workflow records."`
 	Timezone  string        `default:"Local" help:"Zone of dates that carry none; fixed for a data directory." placeholder:"Asia/Shanghai"`
+	HookHosts []string      `name:"hook-host" help:"Hosts that subscribers' REST hooks may be at though they are private or without TLS: names, addresses, prefixes." placeholder:"HOST"`
+	HookBody  bool          `name:"hook-content" help:"Let notifications carry the resource; otherwise they name it at most."`
 	CacheMB   int           `name:"cache-mb" default:"64" help:"Block cache of the embedded engine, MiB."`
 	LogLevel  string        `name:"log-level" enum:"trace,debug,info,warn,error" default:"info" help:"Least severe log line."`
 	LogFormat string        `name:"log-format" enum:"json,console" default:"json" help:"json or console."`

@@ -22,6 +22,8 @@ type About struct {
 	SMART map[string]string
 	// Operations are those that other rooms serve.
 	Operations []Operation
+	// Documentation says what is particular about a type here.
+	Documentation map[fhir.Type]string
 }
 
 // Operation is an extended operation.
@@ -110,6 +112,9 @@ func resource(defs *definition.Set, t fhir.Type, revincludes []string, about *Ab
 	}
 	if ops := operations(about, t); ops != nil {
 		r["operation"] = ops
+	}
+	if text := about.Documentation[t]; text != "" {
+		r["documentation"] = text
 	}
 	return r
 }
