@@ -37,7 +37,7 @@ func NewBody(d *Doc, i uint32, o BodyOptions) (fhir.Body, error) {
 	if typ == "Bundle" {
 		o.Rewrite = nil // its links hold within the Bundle
 	}
-	w := writer{d: d, dst: make([]byte, 0, len(d.Raw(i))+128), rewrite: o.Rewrite}
+	w := writer{d: d, dst: make([]byte, 0, sizeOf(d.Raw(i))+128), rewrite: o.Rewrite}
 	w.dst = append(w.dst, `{"resourceType":`...)
 	w.dst = AppendString(w.dst, string(typ))
 	w.dst = AppendString(append(w.dst, `,"id":`...), id)
@@ -54,6 +54,15 @@ func NewBody(d *Doc, i uint32, o BodyOptions) (fhir.Body, error) {
 	}
 	w.dst = append(w.dst, '}')
 	return fhir.Body{Raw: w.dst, MetaAt: uint32(metaAt)}, nil
+}
+
+// sizeOf guesses what a resource is without its blanks: of text that is
+// indented they are more than half.
+func sizeOf(raw []byte) int {
+	if len(raw) > 1 && (raw[1] == '\n' || raw[1] == '\r') {
+		return len(raw) / 2
+	}
+	return len(raw)
 }
 
 func bodyID(d *Doc, i uint32, id string) (string, error) {

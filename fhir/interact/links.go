@@ -24,7 +24,14 @@ type links struct {
 }
 
 // link is one reference as written, and where it stands first.
-type link struct{ text, at string }
+type link struct {
+	text string
+	doc  *codec.Doc
+	node uint32
+}
+
+// at is the expression of the place, which only a refusal needs.
+func (l link) at() string { return l.doc.Path(l.node) }
 
 // rewrite gives what the codec replaces; nil if nothing is replaced.
 func (l *links) rewrite() codec.Rewrite {
@@ -51,13 +58,13 @@ func (u *unit) resolve(ctx context.Context, snap store.Snapshot) error {
 	}
 	for _, urn := range l.dangling {
 		if l.to[urn.text] == nil && len(u.drafts) > 0 && u.drafts[0].at != "" {
-			return fhir.Errorf(fhir.Invalid, "no entry of the Bundle has this fullUrl").At(urn.at)
+			return fhir.Errorf(fhir.Invalid, "no entry of the Bundle has this fullUrl").At(urn.at())
 		}
 	}
 	for _, q := range l.queries {
 		key, err := u.follow(ctx, snap, q)
 		if err != nil {
-			return locate(err, q.at)
+			return locate(err, q.at())
 		}
 		l.to[q.text] = []byte(key.String())
 	}
@@ -124,9 +131,9 @@ func (l *links) walk(d *draft, seen map[string]bool) {
 		}
 		seen[string(ref)] = true
 		if urn {
-			l.dangling = append(l.dangling, link{string(ref), doc.Path(i)})
+			l.dangling = append(l.dangling, link{string(ref), doc, i})
 		} else {
-			l.queries = append(l.queries, link{string(ref), doc.Path(i)})
+			l.queries = append(l.queries, link{string(ref), doc, i})
 		}
 	}
 }

@@ -2,6 +2,7 @@ package search
 
 import (
 	"fmt"
+	"slices"
 
 	"hutong/fhir"
 	"hutong/fhir/codec"
@@ -125,7 +126,7 @@ func (x *Extractor) Extract(dst []Entry, d *codec.Doc, i uint32, rw codec.Rewrit
 	if ix.err != nil {
 		return dst, fhir.Facts{}, fhir.Errorf(fhir.Internal, "search definitions: %w", ix.err)
 	}
-	w := &extraction{x: x, out: dst, r: path.NewResource(d, i, rw, x.o.Base)}
+	w := &extraction{x: x, out: slices.Grow(dst, usualEntries), r: path.NewResource(d, i, rw, x.o.Base)}
 	ix.trie.Walk(&w.r, w.value)
 	if w.err != nil {
 		return dst, fhir.Facts{}, w.err
@@ -133,6 +134,9 @@ func (x *Extractor) Extract(dst []Entry, d *codec.Doc, i uint32, rw codec.Rewrit
 	own := fhir.Key{Type: t, ID: d.ChildText(i, "id")}
 	return w.out, ix.facts.of(own, w.out[len(dst):]), nil
 }
+
+// usualEntries is room for the values of most resources.
+const usualEntries = 24
 
 // ExtractBody is Extract of a stored body; key is the resource's own.
 func (x *Extractor) ExtractBody(b fhir.Body, key fhir.Key) ([]Entry, fhir.Facts, error) {

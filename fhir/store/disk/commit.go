@@ -53,9 +53,8 @@ type pending struct {
 type prepared struct {
 	typ      uint32
 	facts    []byte
-	body     []byte
 	postings layout.Postings
-	updated  []byte // list of the _lastUpdated posting
+	updated  [4]byte // list of the _lastUpdated posting
 	// old are the postings of version oldVer as the caller found them; the
 	// committer makes its own if another version has come between.
 	old    layout.Postings
@@ -114,6 +113,16 @@ func (s *Store) prepare(ctx context.Context, tx *store.Tx) (*pending, error) {
 	return p, nil
 }
 
+// size estimates the bytes of the rows that p makes: a batch that grows copies
+// all that it holds.
+func (p *pending) size() int {
+	n := 1024 + 300*len(p.ops) + 32*len(p.order)
+	for i := range p.ops {
+		n += len(p.tx.Ops[i].Body.Raw) + len(p.ops[i].facts) + p.ops[i].postings.Bytes()
+	}
+	return n
+}
+
 // sort puts the postings of all ops into one order; those that the ops share
 // stand newest first, as they will in the tree.
 func (p *pending) sort() {
@@ -126,7 +135,7 @@ func (p *pending) sort() {
 		if p.tx.Ops[i].Method == fhir.Deleted {
 			continue
 		}
-		p.order = append(p.order, posting{uint64(binary.BigEndian.Uint32(p.ops[i].updated)) << 32, int32(i), -1})
+		p.order = append(p.order, posting{uint64(binary.BigEndian.Uint32(p.ops[i].updated[:])) << 32, int32(i), -1})
 		for j, k := range p.ops[i].postings.Keys() {
 			p.order = append(p.order, posting{layout.Head(k), int32(i), int32(j)})
 		}
@@ -159,7 +168,6 @@ func (s *Store) prepareOp(op *store.Op, p *prepared) (err error) {
 		if op.Body.MetaAt == 0 || int(op.Body.MetaAt) >= len(op.Body.Raw) {
 			return fhir.Errorf(fhir.Internal, "disk: a write without a body")
 		}
-		p.body = layout.AppendBody(make([]byte, 0, len(op.Body.Raw)+4), op.Body)
 		if p.facts, err = layout.AppendFacts(make([]byte, 0, 128), s.names, &op.Facts); err != nil {
 			return err
 		}
@@ -168,7 +176,7 @@ func (s *Store) prepareOp(op *store.Op, p *prepared) (err error) {
 		}
 	}
 	list, err := s.names.ID(layout.ListName(op.Key.Type, layout.UpdatedList))
-	p.updated = binary.BigEndian.AppendUint32(nil, list)
+	binary.BigEndian.PutUint32(p.updated[:], list)
 	if err == nil && op.Expect.Kind != store.ExpectAbsent { // what must be absent has nothing to supersede
 		err = s.prefetchOld(op.Key, p)
 	}
@@ -272,7 +280,7 @@ func (s *Store) step(p *pending) error {
 			return err
 		}
 	}
-	w := &txWriter{s: s, p: p, h: &s.head, b: s.db.NewBatch(), t: s.head.t + 1}
+	w := &txWriter{s: s, p: p, h: &s.head, b: s.db.NewBatchWithSize(p.size()), t: s.head.t + 1}
 	p.batch = w.b
 	if err := w.write(); err != nil {
 		return err

@@ -122,7 +122,7 @@ func (w *txWriter) decide(i int) error {
 
 // before finds the postings of the version that an op supersedes.
 func (w *txWriter) before(op *store.Op, p *prepared, m *made, cur *layout.Row) error {
-	m.oldUpdated = layout.AppendInt(bytes.Clone(p.updated), cur.LastUpdated.UnixMilli())
+	m.oldUpdated = layout.AppendInt(bytes.Clone(p.updated[:]), cur.LastUpdated.UnixMilli())
 	m.old = &p.old
 	if p.oldVer == cur.VersionID {
 		return nil
@@ -198,9 +198,17 @@ func (w *txWriter) rows() {
 	for i := range w.made {
 		if m := &w.made[i]; !m.none && w.p.tx.Ops[i].Method != fhir.Deleted {
 			w.h.key = layout.BodyKey(w.h.key, m.rid, w.versions[i].VersionID)
-			w.set(w.h.key, w.p.ops[i].body)
+			w.body(w.h.key, w.p.tx.Ops[i].Body)
 		}
 	}
+}
+
+// body writes a body straight into the batch.
+func (w *txWriter) body(key []byte, body fhir.Body) {
+	row := w.b.SetDeferred(len(key), layout.BodyLen(body))
+	copy(row.Key, key)
+	layout.AppendBody(row.Value[:0], body)
+	_ = row.Finish() // fails only for an indexed batch
 }
 
 // supersede moves the postings that an op ends to the undo rows.
@@ -237,7 +245,7 @@ func (w *txWriter) post() {
 		}
 		var k []byte
 		if ref.key < 0 {
-			w.h.val = layout.AppendInt(append(w.h.val[:0], prep.updated...), w.versions[ref.op].LastUpdated.UnixMilli())
+			w.h.val = layout.AppendInt(append(w.h.val[:0], prep.updated[:]...), w.versions[ref.op].LastUpdated.UnixMilli())
 			k = w.h.val
 		} else if k = prep.postings.Keys()[ref.key]; w.stays(int(ref.op)) && m.old.Has(k) {
 			continue

@@ -95,6 +95,18 @@ func (n *Table) ID(name string) (uint32, error) {
 	return id, err
 }
 
+// IDOf is ID of a name that the caller builds in a buffer of its own; a name
+// that is known costs no memory.
+func (n *Table) IDOf(name []byte) (uint32, error) {
+	n.mu.RLock()
+	id, ok := n.ids[string(name)]
+	n.mu.RUnlock()
+	if ok {
+		return id, nil
+	}
+	return n.ID(string(name))
+}
+
 func (n *Table) make(name string) (uint32, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -29,6 +29,8 @@ func (t *table) ID(name string) (uint32, error) {
 	return uint32(len(t.names)), nil
 }
 
+func (t *table) IDOf(name []byte) (uint32, error) { return t.ID(string(name)) }
+
 func (t *table) Name(id uint32) (string, error) {
 	if id == 0 || int(id) > len(t.names) {
 		return "", errRow

@@ -13,6 +13,8 @@ import (
 // Names gives the interned number of a name, making it if it is new.
 type Names interface {
 	ID(name string) (uint32, error)
+	// IDOf is ID of a name that the caller builds in a buffer of its own.
+	IDOf(name []byte) (uint32, error)
 }
 
 // Names live in one table: list names are "Type\x00param", types "Type",
@@ -53,6 +55,9 @@ type Postings struct {
 // Keys lists them; they are valid until the Postings are reset.
 func (p *Postings) Keys() [][]byte { return p.keys }
 
+// Bytes is the length of all of them.
+func (p *Postings) Bytes() int { return len(p.buf) }
+
 // Has reports whether key is among them.
 func (p *Postings) Has(key []byte) bool {
 	_, ok := slices.BinarySearchFunc(p.keys, key, bytes.Compare)
@@ -79,11 +84,11 @@ func Head(key []byte) uint64 {
 
 // Build replaces the postings by those of a resource's entries and facts.
 func (p *Postings) Build(n Names, k fhir.Key, entries []search.Entry, f *fhir.Facts) error {
-	p.keys, p.buf = p.keys[:0], p.buf[:0]
+	p.keys, p.buf = slices.Grow(p.keys[:0], len(entries)+8), slices.Grow(p.buf[:0], 48*(len(entries)+8))
 	b := builder{p: p, names: n, typ: k.Type}
 	p.class, p.home = 0, HashOf(HomeOf(k, f))
 	if name := className(f, entries); name != "" {
-		p.class = b.id(name)
+		p.class = b.id([]byte(name))
 	}
 	b.list(AllList)
 	b.end()
@@ -103,21 +108,28 @@ type builder struct {
 	names Names
 	typ   fhir.Type
 	from  int
+	name  [96]byte // where names are put together
 	err   error
 }
 
-func (b *builder) id(name string) uint32 {
+func (b *builder) id(name []byte) uint32 {
 	if b.err != nil {
 		return 0
 	}
-	id, err := b.names.ID(name)
+	id, err := b.names.IDOf(name)
 	b.err = err
 	return id
 }
 
-func (b *builder) list(param string) {
+// list begins a posting of the list whose name has these parts: the code of
+// the parameter, and what makes it another list.
+func (b *builder) list(parts ...string) {
+	name := append(append(b.name[:0], b.typ...), 0)
+	for _, part := range parts {
+		name = append(name, part...)
+	}
 	b.from = len(b.p.buf)
-	b.p.buf = binary.BigEndian.AppendUint32(b.p.buf, b.id(ListName(b.typ, param)))
+	b.p.buf = binary.BigEndian.AppendUint32(b.p.buf, b.id(name))
 }
 
 func (b *builder) end() {
@@ -163,7 +175,7 @@ func (b *builder) value(e *search.Entry) {
 func (b *builder) token(code, system string) {
 	id := uint32(0)
 	if system != "" {
-		id = b.id(SystemName(system))
+		id = b.id(append(append(b.name[:0], 1), system...))
 	}
 	b.p.buf = AppendToken(b.p.buf, code, id)
 }
@@ -171,12 +183,12 @@ func (b *builder) token(code, system string) {
 // variants writes the entry's further forms.
 func (b *builder) variants(e *search.Entry, list string) {
 	if e.Param.Type == definition.Reference && e.Ident != nil {
-		b.list(list + IdentList)
+		b.list(list, IdentList)
 		b.token(e.Ident.Value, e.Ident.System)
 		b.end()
 	}
 	if e.Param.Type == definition.Quantity && e.Canon != nil {
-		b.list(list + CanonList)
+		b.list(list, CanonList)
 		b.p.buf = AppendCut(b.p.buf, e.Canon.Unit)
 		b.p.buf = AppendFloat(b.p.buf, min(e.Canon.Num, e.Canon.NumLo))
 		b.p.buf = AppendFloat(b.p.buf, max(e.Canon.Num, e.Canon.NumHi))
@@ -210,7 +222,7 @@ func (b *builder) pairsOf(patient *search.Entry, entries []search.Entry) {
 		if e.Param.Type != definition.Token || !slices.Contains(Paired[:], e.Param.Code) {
 			continue
 		}
-		b.list(PairList + e.Param.Code)
+		b.list(PairList, e.Param.Code)
 		b.p.buf = AppendCut(b.p.buf, patient.Code)
 		b.token(e.Code, e.System)
 		b.end()

@@ -122,9 +122,10 @@ func cloneCodings(cs []fhir.Coding) []fhir.Coding {
 }
 
 type writer struct {
-	b   []byte
-	n   Names
-	err error
+	b    []byte
+	n    Names
+	name [96]byte // where names are put together
+	err  error
 }
 
 func (w *writer) flag(v bool) {
@@ -139,11 +140,11 @@ func (w *writer) str(s string) {
 	w.b = append(binary.AppendUvarint(w.b, uint64(len(s))), s...)
 }
 
-// name writes an interned name: 0 for the empty one.
-func (w *writer) name(prefix, s string) {
+// named writes an interned name: 0 for the empty one.
+func (w *writer) named(prefix, s string) {
 	id := uint32(0)
 	if s != "" && w.err == nil {
-		id, w.err = w.n.ID(prefix + s)
+		id, w.err = w.n.IDOf(append(append(w.name[:0], prefix...), s...))
 	}
 	w.b = binary.AppendUvarint(w.b, uint64(id))
 }
@@ -151,7 +152,7 @@ func (w *writer) name(prefix, s string) {
 func (w *writer) keys(keys []fhir.Key) {
 	w.b = binary.AppendUvarint(w.b, uint64(len(keys)))
 	for _, k := range keys {
-		w.name("", string(k.Type))
+		w.named("", string(k.Type))
 		w.str(k.ID)
 	}
 }
@@ -159,7 +160,7 @@ func (w *writer) keys(keys []fhir.Key) {
 func (w *writer) codings(cs []fhir.Coding) {
 	w.b = binary.AppendUvarint(w.b, uint64(len(cs)))
 	for _, c := range cs {
-		w.name("\x01", c.System)
+		w.named("\x01", c.System)
 		w.str(c.Code)
 	}
 }
@@ -256,6 +257,12 @@ func (r *reader) codings(dst []fhir.Coding) []fhir.Coding {
 // AppendBody appends the stored form of a body.
 func AppendBody(b []byte, body fhir.Body) []byte {
 	return append(binary.AppendUvarint(b, uint64(body.MetaAt)), body.Raw...)
+}
+
+// BodyLen is the length of AppendBody.
+func BodyLen(body fhir.Body) int {
+	var b [binary.MaxVarintLen64]byte
+	return len(binary.AppendUvarint(b[:0], uint64(body.MetaAt))) + len(body.Raw)
 }
 
 // BodyOf reads AppendBody; the body shares b's memory.
