@@ -228,7 +228,7 @@ func (e *Entry) births(r *normal.Record) {
 		return
 	}
 	e.part(day, strconv.Itoa(d.Day))
-	for _, date := range []normal.Date{d, d.Swapped()} {
+	for _, date := range []normal.Date{d, d.Swapped(), d.FromLunar()} {
 		if date.Full() {
 			e.part(birth, date.String())
 		}

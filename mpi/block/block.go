@@ -134,8 +134,13 @@ func (b *builder) identifiers(r *normal.Record, now time.Time) {
 	}
 }
 
+// lastLunar is the year up to which people may give their birthday in the
+// Chinese calendar.
+const lastLunar = 1985
+
 // births lists the dates worth blocking on: the stated one, its day and month
-// exchanged, and that of a valid citizen id.
+// exchanged, that of a valid citizen id, and for the old that of the Chinese
+// calendar.
 func births(r *normal.Record, now time.Time) []normal.Date {
 	var out []normal.Date
 	for _, d := range []normal.Date{r.Birth, r.BirthOrID(now)} {
@@ -145,6 +150,9 @@ func births(r *normal.Record, now time.Time) []normal.Date {
 	}
 	if s := r.Birth.Swapped(); s.Full() && s != r.Birth {
 		out = append(out, s)
+	}
+	if l := r.Birth.FromLunar(); l.Full() && r.Birth.Year <= lastLunar {
+		out = append(out, l)
 	}
 	return out
 }

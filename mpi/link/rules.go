@@ -169,7 +169,7 @@ func crossed(r *normal.Record, now time.Time) bool {
 // nameHigh is what ID-11 calls a high similarity of a name part.
 func nameHigh(l score.Level) bool {
 	switch l {
-	case score.Silent, score.NameExact, score.NameSound, score.NameFuzzy, score.NameTypo, score.NameSwapped:
+	case score.Silent, score.NameExact, score.NameSound, score.NameFuzzy, score.NameLook, score.NameTypo, score.NameSwapped:
 		return true
 	}
 	return false
@@ -258,7 +258,7 @@ func likeTwins(a, b *normal.Record, s *score.Result) bool {
 		return false
 	}
 	household := s.Vector[score.Phone] == score.Same || s.Vector[score.Line] == score.PlaceExact
-	other := s.Vector[score.Given] >= score.NameClose && s.Vector[score.Given] != score.NameSwapped || s.Vector[score.Sex] == score.Different
+	other := s.Vector[score.Given] >= score.NameClose && s.Vector[score.Given] != score.NameSwapped && s.Vector[score.Given] != score.NameLook || s.Vector[score.Sex] == score.Different
 	hanTypo := s.Vector[score.Given] == score.NameTypo && hanNames(a, b)
 	return (household || a.Multiple && b.Multiple) && (other || hanTypo)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"hutong/profiles/lunar"
 )
 
 // Date is a birth date with the precision that was given: Month or Day is 0
@@ -88,4 +90,28 @@ func digits(s string) bool {
 		}
 	}
 	return s != ""
+}
+
+// Lunar reports that said, taken for a date of the Chinese calendar, is the
+// day birth. Such dates run 17 to 55 days ahead.
+func Lunar(birth, said Date) bool {
+	if !birth.Full() || !said.Full() || said.Month > 12 {
+		return false
+	}
+	if days := 365*(birth.Year-said.Year) + 30*(birth.Month-said.Month) + birth.Day - said.Day; days < 12 || days > 65 {
+		return false
+	}
+	return said.FromLunar() == birth || chinese(said, true) == birth
+}
+
+// FromLunar reads d as a date of the Chinese calendar and gives the day, or the
+// zero Date where there is none.
+func (d Date) FromLunar() Date { return chinese(d, false) }
+
+func chinese(d Date, leap bool) Date {
+	y, m, day, ok := lunar.Date{Year: d.Year, Month: d.Month, Day: d.Day, Leap: leap}.Gregorian()
+	if !ok {
+		return Date{}
+	}
+	return Date{y, m, day}
 }

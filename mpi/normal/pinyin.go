@@ -98,13 +98,18 @@ func SurnameReadings(family string) []string {
 		s := strings.ReplaceAll(family, " ", "")
 		return append([]string{s}, t.spelling[s]...)
 	}
-	var out []string
-	for _, r := range Readings(family) {
-		if !slices.Contains(out, r.Plain) {
-			out = append(out, r.Plain)
+	sound := ""
+	for _, r := range family {
+		syl := syllables(r)
+		if len(syl) == 0 {
+			return []string{family}
 		}
+		sound += syl[0].Plain // surnames that sound otherwise are in the table
 	}
-	return out
+	if sound == "" {
+		return nil
+	}
+	return []string{sound}
 }
 
 // Initials gives the first letters of the syllables of folded han text: 张伟 is

@@ -48,6 +48,8 @@ func rank(l Level) int {
 		return int(NameClose)
 	case NameRemote:
 		l = NameSwapped
+	case NameLook:
+		l = NameFuzzy
 	}
 	return int(l) * int(l)
 }
@@ -97,8 +99,14 @@ func joined(a, b *normal.Name) bool {
 	return false
 }
 
+// swapped reports family and given name exchanged: the same characters, or
+// between two scripts the same sounds. Two Chinese names whose sounds alone are
+// exchanged (贾莉, 李佳) are two names.
 func swapped(a, b *normal.Name) bool {
-	return (crossSound(a, b) || a.Family == b.Given && b.Family == a.Given) && a.Given != "" && b.Given != ""
+	if a.Given == "" || b.Given == "" {
+		return false
+	}
+	return a.Family == b.Given && b.Family == a.Given || !(a.Han() && b.Han()) && crossSound(a, b)
 }
 
 func crossSound(a, b *normal.Name) bool {
@@ -185,6 +193,9 @@ func spelled(a, b, soundA, soundB string, fuzzy bool) Level {
 // hanLevel: of two or more characters one may be mistyped; a single character
 // that differs is another name.
 func hanLevel(a, b []rune) Level {
+	if len(a) == len(b) && lookAlike(a, b) {
+		return NameLook
+	}
 	if len(a) >= 2 && len(b) >= 2 && oneSlip(a, b) {
 		return NameTypo
 	}
@@ -196,6 +207,21 @@ func hanLevel(a, b []rune) Level {
 		}
 	}
 	return NameDifferent
+}
+
+// lookAlike reports texts of one length that differ in one character, by its
+// look.
+func lookAlike(a, b []rune) bool {
+	differ := -1
+	for i := range a {
+		if a[i] != b[i] {
+			if differ >= 0 {
+				return false
+			}
+			differ = i
+		}
+	}
+	return differ >= 0 && normal.LookAlike(a[differ], b[differ])
 }
 
 func latinLevel(a, b []rune) Level {
@@ -235,6 +261,8 @@ func births(a, b normal.Date) Level {
 		return BirthSwapped
 	case dateSlip(a, b):
 		return BirthSlip
+	case normal.Lunar(a, b) || normal.Lunar(b, a):
+		return BirthLunar
 	case a.Year == b.Year && (a.Defaulted() || b.Defaulted()):
 		return BirthPartial
 	case a.Year == b.Year:

@@ -78,6 +78,9 @@ func (c *Comparer) Compare(a, b int) Packed {
 	v[Sex] = sexes(x.sex, y.sex)
 	if m, n := p.numbersOf(a), p.numbersOf(b); len(m) > 0 && len(n) > 0 {
 		v[Citizen], v[Cards] = p.citizens(m, n), p.cards(m, n)
+		if v[Citizen] == CitizenDifferent && differ(citizenOf(m), citizenOf(n)) {
+			v[Citizen] = CitizenOther
+		}
 	}
 	v[Phone] = p.phoneLevel(p.phonesOf(a), p.phonesOf(b))
 	for f := Street; f < AllFields; f++ {

@@ -112,6 +112,7 @@ var nameWords = []Text{silent,
 	{"姓与名颠倒", "Family and given name exchanged"},
 	{"不同", "Different"},
 	{"略有相似", "Faintly alike"},
+	{"只差一个字，字形相近", "One character apart, and the two look alike"},
 }
 
 var textWords = []Text{silent, {"相同", "The same"}, {"只差一处", "One slip apart"}, {"大部分相同", "Most of it agrees"}, {"部分相同", "Half of it agrees"}, {"不同", "Different"}}
@@ -119,12 +120,12 @@ var textWords = []Text{silent, {"相同", "The same"}, {"只差一处", "One sli
 var levelWords = [AllFields][]Text{
 	Citizen: {silent, {"相同，且校验有效", "Equal, and the number is valid"},
 		{"只差一处，其中一个校验不通过", "One slip apart, and one of them fails its check"},
-		{"相同，但校验不通过", "Equal, but the number fails its check"}, {"不同", "Different"}},
+		{"相同，但校验不通过", "Equal, but the number fails its check"}, {"不同", "Different"}, {"不同，且均有效", "Different, and both are valid"}},
 	Cards: {silent, {"两种以上号码相同", "Two or more numbers are equal"}, {"一种号码相同", "One number is equal"},
 		{"只差一处", "One slip apart"}, {"同类号码不同", "Numbers of the same kind differ"}},
 	Family: nameWords, Given: nameWords,
 	Birth: {silent, {"完全相同", "The same"}, {"月和日颠倒", "Day and month exchanged"}, {"只差一位", "One digit apart"},
-		{"在已知精度内一致", "Agree as far as they are known"}, {"年份相同或月日相同", "The same year, or the same day of the year"}, {"不同", "Different"}, {"大部分相同", "Two of its parts agree"}},
+		{"在已知精度内一致", "Agree as far as they are known"}, {"年份相同或月日相同", "The same year, or the same day of the year"}, {"不同", "Different"}, {"大部分相同", "Two of its parts agree"}, {"一方为农历", "One is the other's day in the Chinese calendar"}},
 	Sex:    {silent, {"相同", "The same"}, {"相近", "Near"}, {"不同", "Different"}},
 	Phone:  {silent, {"相同（家人可能共用，权重较低）", "The same (families share phones, so it weighs less)"}, {"只差一位", "One digit apart"}, {"不同（号码常更换）", "Different (people change numbers)"}},
 	Line:   {silent, {"相同", "The same"}, {"相近", "Nearly the same"}, {"部分相同", "Partly the same"}, {"不同（可能搬迁）", "Different (people move)"}},

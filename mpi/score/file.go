@@ -16,12 +16,21 @@ func CompareFile(a, b *normal.Record) Vector {
 	v[Birth] = fileBirths(a.Birth, b.Birth)
 	v[Sex] = sexes(a.Sex, b.Sex)
 	v[Citizen] = citizens(a, b)
+	if v[Citizen] == CitizenDifferent && differ(a.CitizenID(), b.CitizenID()) {
+		v[Citizen] = CitizenOther
+	}
 	v[Cards] = cards(a, b)
 	v[Phone] = phones(a.Phones, b.Phones)
 	for f := Street; f < AllFields; f++ {
 		v[f] = texts(f, textOf(f, a), textOf(f, b))
 	}
 	return v
+}
+
+// differ reports two numbers, both known, that are not one.
+func differ[T comparable](a, b T) bool {
+	var none T
+	return a != none && b != none && a != b
 }
 
 // textOf is what a record says in a text field.
@@ -143,7 +152,7 @@ func exchanged(family, given, fg, gf Level) (f, g Level) {
 }
 
 // crossed reports a level at which exchanged parts may be believed.
-func crossed(l Level) bool { return l == Silent || l <= NameClose }
+func crossed(l Level) bool { return l == Silent || l <= NameClose || l == NameLook }
 
 // letters compares two name parts in Latin letters.
 func letters(a, b string) Level {
@@ -186,7 +195,7 @@ func fileBirths(a, b normal.Date) Level {
 	if l == BirthExact && a.Defaulted() {
 		return BirthPartial // what is written where only the year is known
 	}
-	if l < BirthYear || !a.Full() || !b.Full() {
+	if l < BirthYear || l == BirthLunar || !a.Full() || !b.Full() {
 		return l
 	}
 	parts := 0

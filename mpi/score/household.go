@@ -14,20 +14,32 @@ type household struct {
 	weights [AllFields][maxLevels]float64 // log2(rate/u)
 }
 
-// shared lists what a household may have in common.
-var shared = [...]Field{Family, Phone, Line, Place, Street, Number, City, Post, State, BirthPlace, Occupation}
+// shared lists what a household may have in common; twins have their birth date,
+// too.
+var shared = [...]Field{Family, Birth, Phone, Line, Place, Street, Number, City, Post, State, BirthPlace, Occupation}
 
 // newHousehold starts at the rates of one person, a tenth as frequent.
 func newHousehold(m *Model) *household {
 	h := &household{prior: m.Prior / 10}
 	for _, f := range shared {
 		for l := range m.rates[f] {
-			h.rates[f][l] = m.rates[f][l].M
+			h.rates[f][l] = kin(f, m.rates[f][l])
 		}
 	}
 	h.weigh(m)
 	return h
 }
+
+// kin is where the rate of a level in households starts: at that of one person,
+// but for the birth date at that of strangers with some twins among them.
+func kin(f Field, r Rates) float64 {
+	if f == Birth {
+		return twins*r.M + (1-twins)*r.U
+	}
+	return r.M
+}
+
+const twins = 0.01
 
 func (h *household) weigh(m *Model) {
 	for _, f := range shared {
@@ -47,7 +59,7 @@ func (h *household) estimate(base *Model, c *sums, found, matches, pairs float64
 	h.prior = min(0.1, max(0, found-doubt*matches)/pairs)
 	for _, f := range shared {
 		for l := 1; l < len(base.rates[f]); l++ {
-			h.rates[f][l] = (c.levels[f][l] + smoothing*base.rates[f][l].M) / (c.said[f] + smoothing)
+			h.rates[f][l] = (c.levels[f][l] + smoothing*kin(f, base.rates[f][l])) / (c.said[f] + smoothing)
 		}
 	}
 }

@@ -57,6 +57,7 @@ const (
 	NameSwapped                    // family and given name exchanged
 	NameDifferent                  // neither
 	NameRemote                     // files only: faintly alike, Jaro-Winkler 0.75 and more
+	NameLook                       // one character apart, and the two look alike: 己, 已
 )
 
 // Levels of Birth.
@@ -68,6 +69,7 @@ const (
 	BirthYear            // same year
 	BirthDifferent       //
 	BirthNear            // files only: two of year, month and day agree, or six of eight digits
+	BirthLunar           // one is the other's day in the Chinese calendar
 )
 
 // Levels of Citizen.
@@ -76,6 +78,7 @@ const (
 	CitizenRepaired                   // one slip apart, one of them invalid
 	CitizenInvalid                    // equal, but not valid
 	CitizenDifferent                  // different
+	CitizenOther                      // files only: different, and both valid: two people
 )
 
 // Levels of Cards.
@@ -113,11 +116,11 @@ const (
 var textLevels = []string{"silent", "exact", "slip", "close", "alike", "different"}
 
 var levelNames = [AllFields][]string{
-	Citizen: {"silent", "equal", "repaired", "invalid-equal", "different"},
+	Citizen: {"silent", "equal", "repaired", "invalid-equal", "different", "two-valid"},
 	Cards:   {"silent", "several", "one", "slip", "different"},
-	Family:  {"silent", "exact", "sound", "fuzzy", "typo", "close", "swapped", "different", "remote"},
-	Given:   {"silent", "exact", "sound", "fuzzy", "typo", "close", "swapped", "different", "remote"},
-	Birth:   {"silent", "exact", "swapped", "slip", "partial", "year", "different", "near"},
+	Family:  {"silent", "exact", "sound", "fuzzy", "typo", "close", "swapped", "different", "remote", "lookalike"},
+	Given:   {"silent", "exact", "sound", "fuzzy", "typo", "close", "swapped", "different", "remote", "lookalike"},
+	Birth:   {"silent", "exact", "swapped", "slip", "partial", "year", "different", "near", "lunar"},
 	Sex:     {"silent", "same", "near", "different"},
 	Phone:   {"silent", "same", "near", "different"},
 	Line:    {"silent", "exact", "close", "region", "different"},

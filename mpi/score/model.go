@@ -89,8 +89,8 @@ func Load(data []byte) (*Model, error) {
 		m.rates[f] = make([]Rates, f.Levels())
 		for l := Level(1); int(l) < f.Levels(); l++ {
 			r, ok := doc.Fields[f.String()][f.LevelName(l)]
-			if !ok && fileOnly(f, l) {
-				r, ok = [2]float64{0.5, 0.5}, true
+			if !ok {
+				r, ok = newer(doc.Fields[f.String()], f, l)
 			}
 			if !ok || r[0] <= 0 || r[1] <= 0 || r[0] > 1 || r[1] > 1 {
 				return nil, fmt.Errorf("score: model %s: %s.%s needs m and u in (0,1]", doc.Version, f, f.LevelName(l))
@@ -105,10 +105,20 @@ func Load(data []byte) (*Model, error) {
 	return m, nil
 }
 
-// fileOnly reports a level that only CompareFile gives: a model for the index
-// may leave it out, and it then says nothing.
-func fileOnly(f Field, l Level) bool {
-	return f >= Fields || (f == Family || f == Given) && l == NameRemote || f == Birth && l == BirthNear
+// newer gives the rates of a level that a model leaves out: one that only
+// CompareFile gives says nothing, one that was added later says what the level
+// does that it was part of before.
+func newer(levels map[string][2]float64, f Field, l Level) (r [2]float64, ok bool) {
+	name := f == Family || f == Given
+	switch {
+	case f >= Fields, name && l == NameRemote, f == Birth && l == BirthNear, f == Citizen && l == CitizenOther:
+		return [2]float64{0.5, 0.5}, true
+	case name && l == NameLook:
+		r, ok = levels[f.LevelName(NameTypo)]
+	case f == Birth && l == BirthLunar:
+		r, ok = levels[f.LevelName(BirthYear)]
+	}
+	return r, ok
 }
 
 func (m *Model) weigh() {
@@ -171,6 +181,9 @@ func (m *Model) Weigh(v Vector, a, b *normal.Record) Result {
 		house = m.house.sum(&v, &extra)
 	}
 	r.Probability, _, r.LogOdds = m.odds(r.Weight, house)
+	if v[Citizen] == CitizenOther {
+		r.LogOdds, r.Probability = never, Probability(never)
+	}
 	r.Grade = m.grade(r.Probability)
 	return r
 }

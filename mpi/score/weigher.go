@@ -35,6 +35,9 @@ var rareText = [...]Field{Family, Given, Street, Number, City, Post, State, Birt
 // person. Below about floor it gives a bound that is below floor too, for
 // less work.
 func (w *Weigher) Weigh(v Packed, a, b int, floor float64) float64 {
+	if v.Level(Citizen) == CitizenOther {
+		return never
+	}
 	sum, house := 0.0, 0.0
 	for f := range AllFields {
 		sum += w.m.weights[f][v.Level(f)]
@@ -66,6 +69,9 @@ func (w *Weigher) Weigh(v Packed, a, b int, floor float64) float64 {
 	_, _, logOdds := w.m.odds(sum, house)
 	return logOdds
 }
+
+// never is the log2 odds of people who hold two valid citizen ids (ID-11).
+const never = -40
 
 // Probability is that of log2 odds.
 func Probability(logOdds float64) float64 { return 1 / (1 + math.Exp2(-logOdds)) }

@@ -3,7 +3,10 @@
 // in the latter, and forms take it for the former.
 package lunar
 
-import "time"
+import (
+	"math/bits"
+	"time"
+)
 
 // Date is a day of the Chinese calendar. Leap is the leap month of that number.
 type Date struct {
@@ -54,9 +57,11 @@ func monthsOf(year int) []month {
 	return out
 }
 
-func daysIn(year int) (n int) {
-	for _, m := range monthsOf(year) {
-		n += m.days
+func daysIn(year int) int {
+	w := years[year-firstYear]
+	n := 12*29 + bits.OnesCount32(w>>4&0xfff)
+	if w&15 != 0 {
+		n += 29 + int(w>>16&1)
 	}
 	return n
 }
