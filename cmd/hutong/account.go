@@ -75,7 +75,7 @@ func (a *addClientCmd) Run(ctx context.Context) error {
 
 var (
 	systemScopes = []string{"system/*.cruds"}
-	appScopes    = []string{"user/*.rs", "patient/*.rs", "patient/Consent.cruds", "launch/patient", "fhirUser", "online_access", "offline_access"}
+	appScopes    = []string{"user/*.rs", "patient/*.rs", "patient/Consent.cruds", "launch/patient", "openid", "fhirUser", "online_access", "offline_access"}
 )
 
 // keys takes the public key that is given, or makes a pair and writes the

@@ -66,21 +66,32 @@ func (s *Server) prepare(ar fosite.AccessRequester) {
 	ar.GetSession().SetExpiresAt(fosite.AccessToken, s.cfg.Now().Add(s.cfg.Limits.SystemToken))
 }
 
-// addContext adds SMART's launch context to a resident's token response.
+// addContext adds SMART's launch context to a resident's token response, and
+// the id_token of a login to that of an app that asked for "openid".
 func (s *Server) addContext(ctx context.Context, ar fosite.AccessRequester, resp fosite.AccessResponder) error {
-	if !ar.GetGrantedScopes().Has("launch/patient") {
+	scopes := ar.GetGrantedScopes()
+	openid := scopes.Has("openid") && ar.GetGrantTypes().ExactOne("authorization_code")
+	if !openid && !scopes.Has("launch/patient") {
 		return nil
 	}
 	a, err := s.account(ctx, ar.GetSession().GetSubject())
 	if err != nil || a == nil {
 		return err
 	}
-	key, err := personOf(ctx, s.cfg.Persons, &principal.Principal{
+	person, err := personOf(ctx, s.cfg.Persons, &principal.Principal{
 		Roles: a.Roles, IdentifierSystem: a.IdentifierSystem, IdentifierValue: a.IdentifierValue,
 	})
-	if err == nil && !key.IsZero() {
-		resp.SetExtra("patient", key.ID)
+	if err != nil {
+		return err
 	}
+	if scopes.Has("launch/patient") && !person.IsZero() {
+		resp.SetExtra("patient", person.ID)
+	}
+	if !openid {
+		return nil
+	}
+	token, err := s.idToken(ar, a, person)
+	resp.SetExtra("id_token", token)
 	return err
 }
 
@@ -180,6 +191,8 @@ func (s *Server) discovery(c *gin.Context) {
 		"end_session_endpoint":                             base + "/logout",
 		"grant_types_supported":                            []string{"authorization_code", "refresh_token", "client_credentials"},
 		"response_types_supported":                         []string{"code"},
+		"id_token_signing_alg_values_supported":            []string{"ES256"},
+		"claims_supported":                                 []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "name", "fhirUser"},
 		"subject_types_supported":                          []string{"public"},
 		"scopes_supported":                                 append(slices.Clone(plainScopes), "patient/*.rs", "patient/Consent.cruds", "user/*.rs", "system/*.cruds"),
 		"code_challenge_methods_supported":                 []string{"S256"},
@@ -187,7 +200,7 @@ func (s *Server) discovery(c *gin.Context) {
 		"token_endpoint_auth_signing_alg_values_supported": []string{"ES256", "ES384", "RS384"},
 		"ui_locales_supported":                             []string{"zh-CN", "en"},
 		"capabilities": []string{
-			"launch-standalone", "context-standalone-patient", "client-public", "client-confidential-asymmetric",
+			"launch-standalone", "sso-openid-connect", "context-standalone-patient", "client-public", "client-confidential-asymmetric",
 			"permission-v2", "permission-patient", "permission-user", "permission-offline", "authorize-post",
 		},
 	})

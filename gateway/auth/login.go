@@ -99,7 +99,9 @@ func (s *Server) grant(ctx context.Context, c *gin.Context, ar fosite.AuthorizeR
 		}
 	}
 	resp, err := s.provider.NewAuthorizeResponse(ctx, ar, &fosite.DefaultSession{
-		Subject: a.Login, Username: a.Login, Extra: map[string]any{"login": sess.At.UTC().Format(time.RFC3339)},
+		Subject: a.Login, Username: a.Login, Extra: map[string]any{
+			extraLogin: sess.At.UTC().Format(time.RFC3339), extraNonce: ar.GetRequestForm().Get("nonce"),
+		},
 	})
 	if err != nil {
 		s.provider.WriteAuthorizeError(ctx, c.Writer, ar, err)

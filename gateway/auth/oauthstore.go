@@ -239,9 +239,16 @@ func (o *oauthStore) Rollback(context.Context) error { return nil }
 
 func (o *oauthStore) in(d time.Duration) time.Time { return o.s.cfg.Now().Add(d) }
 
+// What a session's Extra holds: when the password was given (RFC 3339), and
+// the nonce that the app sent with its authorization request.
+const (
+	extraLogin = "login"
+	extraNonce = "nonce"
+)
+
 // loginTime is when the user of a session gave the password.
 func loginTime(s *fosite.DefaultSession) time.Time {
-	text, _ := s.Extra["login"].(string)
+	text, _ := s.Extra[extraLogin].(string)
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
 		return time.Time{}

@@ -5,13 +5,16 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/go-jose/go-jose/v3"
 	"github.com/golang-jwt/jwt/v5"
 
 	"hutong/fhir/store/disk"
@@ -40,6 +43,54 @@ func TestIssueToken(t *testing.T) {
 			t.Errorf("a token for %s, %s", subject, ttl)
 		}
 	}
+}
+
+// TestIDToken reads it as a relying party does: with the published keys, for
+// its own client id and nonce.
+func TestIDToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, auth.Limits{})
+	for user, fhirUser := range map[string]string{"resident": "Patient/person-1", "dr.lin": "Practitioner/prac-lin"} {
+		q := authorizeQuery(url.Values{"scope": {"openid fhirUser patient/*.rs user/*.rs"}, "nonce": {"n-0S6_WzA2Mj"}})
+		status, tok := w.ask(exchange(w.codeFor(w.browser(), user, q)))
+		if status != http.StatusOK || tok.ID == "" {
+			t.Fatalf("%s: %d %+v", user, status, tok)
+		}
+		var c struct {
+			jwt.RegisteredClaims
+			Nonce    string `json:"nonce"`
+			AuthTime int64  `json:"auth_time"`
+			FHIRUser string `json:"fhirUser"`
+		}
+		_, err := jwt.ParseWithClaims(tok.ID, &c, w.publishedKey, jwt.WithValidMethods([]string{"ES256"}),
+			jwt.WithIssuer(w.url), jwt.WithAudience("resident-app"), jwt.WithExpirationRequired())
+		must(t, err)
+		if c.Subject != user || c.Nonce != "n-0S6_WzA2Mj" || c.FHIRUser != w.url+"/fhir/"+fhirUser || time.Since(time.Unix(c.AuthTime, 0)) > time.Hour {
+			t.Errorf("%s: %+v", user, c)
+		}
+		if status, _ := w.me(tok.ID); status != http.StatusUnauthorized {
+			t.Errorf("an id_token passed for an access token: %d", status)
+		}
+		if _, again := w.ask(refresh(tok.Refresh)); again.ID != "" || again.Access == "" {
+			t.Errorf("a refresh is no login: %+v", again)
+		}
+	}
+	if _, tok := w.ask(exchange(w.code(w.browser(), "resident"))); tok.ID != "" {
+		t.Error("an id_token that nobody asked for")
+	}
+}
+
+// publishedKey finds the key of a token at /oauth2/jwks.
+func (w *world) publishedKey(token *jwt.Token) (any, error) {
+	res, err := http.Get(w.url + "/oauth2/jwks")
+	must(w.t, err)
+	var set jose.JSONWebKeySet
+	must(w.t, json.Unmarshal([]byte(read(w.t, res)), &set))
+	kid, _ := token.Header["kid"].(string)
+	for _, k := range set.Key(kid) {
+		return k.Key, nil
+	}
+	return nil, errors.New("no such key")
 }
 
 func TestTokensThatAreRefused(t *testing.T) {

@@ -107,10 +107,50 @@ func (s *Server) sign(c *Claims, expires time.Time) (string, error) {
 	now := s.cfg.Now()
 	c.Issuer, c.Audience, c.ID = s.cfg.Issuer, jwt.ClaimStrings{s.Audience()}, randomToken()
 	c.IssuedAt, c.ExpiresAt = jwt.NewNumericDate(now), jwt.NewNumericDate(expires)
+	return s.signJWT(c, "at+jwt")
+}
+
+func (s *Server) signJWT(c jwt.Claims, typ string) (string, error) {
 	key := s.keys.signer()
 	t := jwt.NewWithClaims(jwt.SigningMethodES256, c)
-	t.Header["kid"], t.Header["typ"] = key.ID, "at+jwt"
+	t.Header["kid"], t.Header["typ"] = key.ID, typ
 	return t.SignedString(key.private)
+}
+
+// identity is what an id_token says (OpenID Connect Core 1.0, section 2).
+type identity struct {
+	jwt.RegisteredClaims
+	AuthTime *jwt.NumericDate `json:"auth_time,omitempty"`
+	Nonce    string           `json:"nonce,omitempty"`
+	Name     string           `json:"name,omitempty"`
+	FHIRUser string           `json:"fhirUser,omitempty"` // SMART: the URL of the user's own resource
+}
+
+// idToken tells an app who logged in. Its type keeps it from passing for an
+// access token; it carries no card number and no role.
+func (s *Server) idToken(ar fosite.AccessRequester, a *account, person fhir.Key) (string, error) {
+	now := s.cfg.Now()
+	c := identity{Name: a.Name, RegisteredClaims: jwt.RegisteredClaims{
+		Issuer: s.cfg.Issuer, Subject: a.Login, Audience: jwt.ClaimStrings{ar.GetClient().GetID()}, ID: randomToken(),
+		IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(s.cfg.Limits.UserToken)),
+	}}
+	if session, ok := ar.GetSession().(*fosite.DefaultSession); ok {
+		c.AuthTime = jwt.NewNumericDate(loginTime(session))
+		c.Nonce, _ = session.Extra[extraNonce].(string)
+	}
+	if user := fhirUser(a, person); ar.GetGrantedScopes().Has("fhirUser") && !user.IsZero() {
+		c.FHIRUser = s.Audience() + "/" + user.String()
+	}
+	return s.signJWT(c, "JWT")
+}
+
+// fhirUser is the resource that stands for the user: a practitioner's, or the
+// person of a resident; zero for accounts that have neither.
+func fhirUser(a *account, person fhir.Key) fhir.Key {
+	if a.Practitioner != "" {
+		return fhir.Key{Type: "Practitioner", ID: a.Practitioner}
+	}
+	return person
 }
 
 // parse verifies signature, type, algorithm, issuer, audience and expiry. It

@@ -123,7 +123,7 @@ func (w *world) accounts() {
 	must(w.t, err)
 	w.key = private
 	must(w.t, w.auth.AddClient(ctx, auth.Client{ID: "his-muni", Name: "HIS", Organization: "org-muni", Keys: []json.RawMessage{public}, Scopes: []string{"system/*.cruds"}}))
-	must(w.t, w.auth.AddClient(ctx, auth.Client{ID: "resident-app", Redirects: []string{redirect}, Scopes: []string{"patient/*.rs", "patient/Consent.cruds", "launch/patient", "user/*.rs"}}))
+	must(w.t, w.auth.AddClient(ctx, auth.Client{ID: "resident-app", Redirects: []string{redirect}, Scopes: []string{"patient/*.rs", "patient/Consent.cruds", "launch/patient", "user/*.rs", "openid", "fhirUser"}}))
 	must(w.t, w.auth.AddClient(ctx, auth.Client{ID: "console-app", Redirects: []string{redirect + "console/"}, Scopes: []string{"user/*.rs"}}))
 	must(w.t, w.auth.AddUser(ctx, auth.User{Login: "dr.lin", Name: "林清", Roles: []principal.Role{principal.Clinician}, Organization: "org-muni", Practitioner: "prac-lin"}, password))
 	must(w.t, w.auth.AddUser(ctx, auth.User{Login: "resident", Name: "居民", Roles: []principal.Role{principal.Resident}, IdentifierSystem: "urn:oid:2.16.156.10011.1.3", IdentifierValue: "500103199001011234"}, password))
@@ -201,7 +201,11 @@ func (w *world) login(b *http.Client, user, pass string, q url.Values) *http.Res
 }
 
 func (w *world) code(b *http.Client, user string) string {
-	res := w.login(b, user, password, authorizeQuery(nil))
+	return w.codeFor(b, user, authorizeQuery(nil))
+}
+
+func (w *world) codeFor(b *http.Client, user string, q url.Values) string {
+	res := w.login(b, user, password, q)
 	to, err := url.Parse(res.Header.Get("Location"))
 	must(w.t, err)
 	code := to.Query().Get("code")
@@ -217,6 +221,7 @@ type tokens struct {
 	Scope   string `json:"scope"`
 	Expires int    `json:"expires_in"`
 	Patient string `json:"patient"`
+	ID      string `json:"id_token"`
 	Error   string `json:"error"`
 }
 
