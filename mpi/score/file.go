@@ -82,18 +82,15 @@ func texts(f Field, a, b string) Level {
 	case a == b || sameLetters(a, b):
 		return TextExact
 	}
-	var bufA, bufB [64]rune
-	ra, rb := appendRunes(bufA[:0], a), appendRunes(bufB[:0], b)
-	if min(len(ra), len(rb)) >= 2 && oneSlip(ra, rb) {
+	slip, d, jw, shorter := likenesses(a, b)
+	switch {
+	case slip && shorter >= 2:
 		return TextSlip
-	}
-	if f == Post && len(ra) > 2 && len(rb) > 2 && equal(ra[:2], rb[:2]) {
+	case f == Post && len(a) > 2 && len(b) > 2 && a[:2] == b[:2]:
 		return TextAlike // neighbouring areas share the beginning of a postcode
-	}
-	if min(len(ra), len(rb)) < 4 {
+	case shorter < 4:
 		return TextDifferent
 	}
-	d, jw := likenesses(a, b)
 	switch like := max(d, 2*jw-1); {
 	case like >= 0.75:
 		return TextClose
@@ -162,16 +159,12 @@ func letters(a, b string) Level {
 	case a == b || sameLetters(a, b):
 		return NameExact
 	}
-	var bufA, bufB [32]rune
-	ra, rb := appendRunes(bufA[:0], a), appendRunes(bufB[:0], b)
-	shorter := min(len(ra), len(rb))
+	slip, d, w, shorter := likenesses(a, b)
 	switch {
-	case shorter >= 3 && oneSlip(ra, rb):
+	case slip && shorter >= 3:
 		return NameTypo
-	case shorter <= 2 && ra[0] == rb[0] || oneWord(a, b):
+	case shorter <= 2 && a[0] == b[0] || oneWord(a, b):
 		return NameClose
-	}
-	switch d, w := likenesses(a, b); {
 	case w >= 0.87:
 		return NameClose
 	case w >= 0.75 || d >= 0.5:

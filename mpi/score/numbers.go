@@ -132,10 +132,8 @@ func lines(a, b string) Level {
 	if a == b {
 		return PlaceExact
 	}
-	var bufA, bufB [64]rune
-	ra, rb := appendRunes(bufA[:0], a), appendRunes(bufB[:0], b)
-	switch d := dice(ra, rb); {
-	case d >= 0.7 || oneSlip(ra, rb) || jaroWinkler(ra, rb) >= 0.92:
+	switch slip, d, jw, _ := likenesses(a, b); {
+	case d >= 0.7 || slip || jw >= 0.92:
 		return PlaceClose
 	case d >= 0.4:
 		return PlaceRegion
@@ -168,8 +166,7 @@ func part(a, b string) Level {
 	case a == b:
 		return PlaceExact
 	}
-	var bufA, bufB [40]rune
-	if ra, rb := appendRunes(bufA[:0], a), appendRunes(bufB[:0], b); min(len(ra), len(rb)) >= 3 && (oneSlip(ra, rb) || jaroWinkler(ra, rb) >= 0.9) {
+	if slip, _, jw, shorter := likenesses(a, b); shorter >= 3 && (slip || jw >= 0.9) {
 		return PlaceClose
 	}
 	return PlaceDifferent

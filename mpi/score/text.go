@@ -1,6 +1,9 @@
 package score
 
-import "math/bits"
+import (
+	"bytes"
+	"math/bits"
+)
 
 // jaroWinkler is the similarity of two texts, 0..1 (Winkler 1990): shared
 // characters near the same place, with a bonus for a common beginning.
@@ -128,33 +131,96 @@ func slip(a, b string) bool {
 	if d := len(a) - len(b); d > 4 || d < -4 {
 		return false
 	}
-	if ascii(a) && ascii(b) {
-		return slipASCII(a, b)
+	var p pairing
+	if p.set(a, b) {
+		return p.slip()
 	}
 	var bufA, bufB [40]rune
 	return oneSlip(appendRunes(bufA[:0], a), appendRunes(bufB[:0], b))
 }
 
-// letterMap tells for each ASCII letter at which places of a text of at most 64
-// letters it stands: with it likenesses are counted a word of bits at a time
-// (after Hyyrö 2003).
-type letterMap [128]uint64
+// pairing holds two texts of at most 64 characters against each other, a word
+// of bits at a time (after Hyyrö 2003). Characters are numbered as they appear
+// in a; what only b has is one more number, equal to none of a's.
+type pairing struct {
+	bufA, bufB [64]byte
+	a, b       []byte
+	at         [65]uint64 // places in a of each number
+}
 
-// mapped fills the map; ok is false for texts that are too long or not ASCII.
-func (m *letterMap) mapped(s string) (ok bool) {
-	if len(s) > 64 {
-		return false
+// set takes the texts in; ok is false if one is too long.
+func (p *pairing) set(a, b string) (ok bool) {
+	if ascii(a) && ascii(b) {
+		return p.setASCII(a, b)
 	}
-	for i := 0; i < len(s); i++ {
-		if s[i] >= 0x80 {
+	var known [64]rune
+	n, length := 0, 0
+	for _, r := range a {
+		if length == len(p.bufA) {
 			return false
 		}
-		m[s[i]] |= 1 << i
+		c := index(known[:n], r)
+		if c == n {
+			known[n] = r
+			n++
+		}
+		p.bufA[length] = byte(c)
+		p.at[c] |= 1 << length
+		length++
 	}
+	p.a = p.bufA[:length]
+	length = 0
+	for _, r := range b {
+		if length == len(p.bufB) {
+			return false
+		}
+		c := index(known[:n], r)
+		if c == n {
+			c = other
+		}
+		p.bufB[length] = byte(c)
+		length++
+	}
+	p.b = p.bufB[:length]
 	return true
 }
 
-// ascii reports texts that mapped would take.
+const other = 64
+
+func index(known []rune, r rune) int {
+	for i, k := range known {
+		if k == r {
+			return i
+		}
+	}
+	return len(known)
+}
+
+func (p *pairing) setASCII(a, b string) bool {
+	var number [128]byte // from 1
+	n := byte(0)
+	for i := 0; i < len(a); i++ {
+		c := number[a[i]]
+		if c == 0 {
+			n++
+			c = n
+			number[a[i]] = c
+		}
+		p.bufA[i] = c - 1
+		p.at[c-1] |= 1 << i
+	}
+	for i := 0; i < len(b); i++ {
+		if c := number[b[i]]; c == 0 {
+			p.bufB[i] = other
+		} else {
+			p.bufB[i] = c - 1
+		}
+	}
+	p.a, p.b = p.bufA[:len(a)], p.bufB[:len(b)]
+	return true
+}
+
+// ascii reports texts of at most 64 ASCII characters.
 func ascii(s string) bool {
 	if len(s) > 64 {
 		return false
@@ -167,40 +233,32 @@ func ascii(s string) bool {
 	return true
 }
 
-// likenesses gives dice and jaroWinkler of two texts.
-func likenesses(a, b string) (d, jw float64) {
-	var m letterMap
-	if !ascii(b) || !m.mapped(a) {
-		var bufA, bufB [64]rune
-		ra, rb := appendRunes(bufA[:0], a), appendRunes(bufB[:0], b)
-		return dice(ra, rb), jaroWinkler(ra, rb)
-	}
-	return m.dice(a, b), m.jaroWinkler(a, b)
-}
-
-func (m *letterMap) dice(a, b string) float64 {
-	if len(a) < 2 || len(b) < 2 {
+// dice is the function of that name.
+func (p *pairing) dice() float64 {
+	if len(p.a) < 2 || len(p.b) < 2 {
 		return 0
 	}
 	used, shared := uint64(0), 0
-	for i := 1; i < len(b); i++ {
-		if x := m[b[i-1]] & (m[b[i]] >> 1) &^ used; x != 0 {
+	for i := 1; i < len(p.b); i++ {
+		if x := p.at[p.b[i-1]] & (p.at[p.b[i]] >> 1) &^ used; x != 0 {
 			used |= x & -x
 			shared++
 		}
 	}
-	return 2 * float64(shared) / float64(len(a)+len(b)-2)
+	return 2 * float64(shared) / float64(len(p.a)+len(p.b)-2)
 }
 
-func (m *letterMap) jaroWinkler(a, b string) float64 {
+// jaroWinkler is the function of that name.
+func (p *pairing) jaroWinkler() float64 {
+	a, b := p.a, p.b
 	if len(a) == 0 || len(b) == 0 {
 		return 0
 	}
 	reach := max(0, max(len(a), len(b))/2-1)
 	hitA, hitB := uint64(0), uint64(0)
-	window := uint64(1)<<(reach+1) - 1 // places of a that letter 0 of b reaches
-	for j := 0; j < len(b); j++ {
-		if x := m[b[j]] & window &^ hitA; x != 0 {
+	window := uint64(1)<<(reach+1) - 1 // places of a that the first of b reaches
+	for j := range b {
+		if x := p.at[b[j]] & window &^ hitA; x != 0 {
 			hitA |= x & -x
 			hitB |= 1 << j
 		}
@@ -226,8 +284,22 @@ func (m *letterMap) jaroWinkler(a, b string) float64 {
 	return j + float64(prefix)*0.1*(1-j)
 }
 
-// slipASCII is oneSlip on ASCII texts.
-func slipASCII(a, b string) bool {
+// slip is oneSlip.
+func (p *pairing) slip() bool {
+	a, b := p.a, p.b
+	if len(a) == len(b) {
+		i := 0
+		for i < len(a) && a[i] == b[i] {
+			i++
+		}
+		switch {
+		case i == len(a):
+			return false
+		case bytes.Equal(a[i+1:], b[i+1:]):
+			return true
+		}
+		return i+1 < len(a) && a[i] == b[i+1] && a[i+1] == b[i] && bytes.Equal(a[i+2:], b[i+2:])
+	}
 	if len(a) > len(b) {
 		a, b = b, a
 	}
@@ -238,14 +310,17 @@ func slipASCII(a, b string) bool {
 	for i < len(a) && a[i] == b[i] {
 		i++
 	}
-	if len(a) != len(b) {
-		return a[i:] == b[i+1:]
+	return bytes.Equal(a[i:], b[i+1:])
+}
+
+// likenesses gives a slip, dice and jaroWinkler of two texts, and the length of
+// the shorter.
+func likenesses(a, b string) (slip bool, d, jw float64, shorter int) {
+	var p pairing
+	if p.set(a, b) {
+		return p.slip(), p.dice(), p.jaroWinkler(), min(len(p.a), len(p.b))
 	}
-	switch {
-	case i == len(a):
-		return false
-	case a[i+1:] == b[i+1:]:
-		return true
-	}
-	return i+1 < len(a) && a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
+	var bufA, bufB [64]rune
+	ra, rb := appendRunes(bufA[:0], a), appendRunes(bufB[:0], b)
+	return oneSlip(ra, rb), dice(ra, rb), jaroWinkler(ra, rb), min(len(ra), len(rb))
 }
