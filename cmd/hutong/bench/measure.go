@@ -1,0 +1,226 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"hutong/cmd/hutong/bench/drive"
+	"hutong/cmd/hutong/bench/machine"
+	"hutong/cmd/hutong/bench/report"
+)
+
+// workload is one kind of request, sent closed loop and then open loop.
+type workload struct {
+	name    string
+	unit    string // what a request counts
+	clients int    // of the closed loop
+	writes  bool   // waits for the disk
+	batch   bool   // a request is long work: closed loop only
+	grows   bool   // the answer's work grows with the region: no measure of flatness
+	// prepare readies the target and gives the i-th request, which is a function
+	// of seed and i alone, and the units that a request counts.
+	prepare func(ctx context.Context, t *target, seed uint64) (next func(i int) drive.Request, per float64, err error)
+}
+
+// inFlight bounds the open loop's requests: far more than a server that keeps
+// up ever has.
+const inFlight = 64
+
+// stretches are the lengths and rates of a run's measurements.
+type stretches struct {
+	closed, open time.Duration
+	warm         time.Duration      // before the closed loop, not counted
+	slices       int                // how often the targets take turns
+	floors       map[string]float64 // rates that floors name
+	rates        map[string]float64 // open-loop rates of the smaller scale, so that latencies compare
+}
+
+// measure runs a workload on the targets, in turns, and gives a result for each.
+func (st *stretches) measure(ctx context.Context, w workload, seed uint64, targets []*target) ([]report.Result, error) {
+	runs := make([]*run, len(targets))
+	for k, t := range targets {
+		next, per, err := w.prepare(ctx, t, seed)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", t.name, err)
+		}
+		runs[k] = &run{t: t, next: next, result: report.Result{Workload: w.name, Unit: w.unit, Per: per, Clients: w.clients}}
+		runs[k].warm(ctx, w.clients, st.warm)
+	}
+	part := st.closed / time.Duration(st.slices)
+	for range st.slices {
+		for _, r := range runs {
+			r.stretch(&r.closed, func() *drive.Outcome { return drive.Closed(ctx, r.open, w.clients, r.sent, part) })
+		}
+	}
+	rate := 0.0
+	if !w.batch {
+		rate = st.rate(w.name, runs)
+	}
+	if rate > 0 {
+		part, grace := st.open/time.Duration(st.slices), st.open+10*time.Second
+		for range st.slices {
+			for _, r := range runs {
+				r.stretch(&r.paced, func() *drive.Outcome { return drive.Open(ctx, r.open, rate, inFlight, r.sent, part, grace) })
+			}
+		}
+	}
+	out := make([]report.Result, len(runs))
+	for k, r := range runs {
+		out[k] = r.finish(rate)
+	}
+	return out, ctx.Err()
+}
+
+// rate chooses the open loop's: the floor's where the server can take it with
+// a margin, else what the smaller scale had where that is well below
+// saturation, else 70% of what the slowest target took.
+func (st *stretches) rate(name string, runs []*run) float64 {
+	slowest := runs[0].closed.sum.Rate()
+	for _, r := range runs[1:] {
+		slowest = min(slowest, r.closed.sum.Rate())
+	}
+	if floor := st.floors[name]; len(runs) == 1 && floor > 0 && slowest > 1.15*floor {
+		return floor
+	}
+	if old := st.rates[name]; old > 0 && old <= 0.8*slowest {
+		return old
+	}
+	st.rates[name] = 0.7 * slowest
+	return st.rates[name]
+}
+
+// run is one workload on one target.
+type run struct {
+	t      *target
+	next   func(i int) drive.Request
+	sent   int
+	closed account
+	paced  account
+	result report.Result
+}
+
+// account adds up stretches and what they cost.
+type account struct {
+	sum            drive.Outcome
+	server, client time.Duration // CPU
+	machine        time.Duration // CPU of everybody
+}
+
+// open gives a worker its way to send.
+func (r *run) open() drive.Send {
+	conn := r.t.client.Conn()
+	return func(ctx context.Context, i int) error {
+		req := r.next(i)
+		_, err := conn.Do(ctx, &req)
+		return err
+	}
+}
+
+// warm makes the first requests of every worker count for nothing.
+func (r *run) warm(ctx context.Context, clients int, length time.Duration) {
+	r.sent += drive.Closed(ctx, r.open, clients, r.sent, length).Tried()
+}
+
+func (r *run) stretch(a *account, send func() *drive.Outcome) {
+	from := r.t.meter()
+	out := send()
+	server, client, all := from.since()
+	a.server += server
+	a.client += client
+	a.machine += all
+	a.sum.Add(out)
+	r.sent += out.Tried()
+}
+
+func (r *run) finish(rate float64) report.Result {
+	r.result.Closed, r.result.Open = r.closed.report(), r.paced.report()
+	r.result.Open.Target = rate
+	r.result.RSS = r.t.usage().RSS
+	for _, a := range []*account{&r.closed, &r.paced} {
+		if err := a.sum.FirstFail; err != nil && r.result.FirstError == "" {
+			r.result.FirstError = err.Error()
+		}
+	}
+	return r.result
+}
+
+func (a *account) report() report.Stretch {
+	if a.sum.Latencies == nil {
+		return report.Stretch{}
+	}
+	s := report.Stretch{
+		Rate: a.sum.Rate(), Answered: a.sum.Answered, Failed: a.sum.Failed, Unsent: a.sum.Unsent,
+		Latency: a.sum.Latencies.Percentiles(), SendLagP99: a.sum.Lag.Percentiles().P99,
+	}
+	if a.sum.Answered > 0 {
+		s.CPU = a.server.Seconds() * 1e3 / float64(a.sum.Answered)
+	}
+	if sec := a.sum.Elapsed.Seconds(); sec > 0 {
+		s.ServerCores, s.GeneratorCores = a.server.Seconds()/sec, a.client.Seconds()/sec
+		s.OtherCores = max(0, a.machine.Seconds()/sec-s.ServerCores-s.GeneratorCores)
+	}
+	return s
+}
+
+// usage is that of the target's process, zero where it is not known.
+func (t *target) usage() machine.Usage {
+	if t.pid == 0 {
+		return machine.Usage{}
+	}
+	u, err := machine.Of(t.pid)
+	if err != nil {
+		return machine.Usage{} // no /proc: the report has no such figures
+	}
+	return u
+}
+
+// meter reads the CPU that target, generator and machine have used.
+type meter struct {
+	t                    *target
+	start                time.Time
+	server, client, busy time.Duration
+}
+
+func (t *target) meter() meter {
+	return meter{t, time.Now(), t.usage().CPU, own().CPU, machine.Busy()}
+}
+
+func (m meter) since() (server, client, all time.Duration) {
+	return m.t.usage().CPU - m.server, own().CPU - m.client, machine.Busy() - m.busy
+}
+
+// stretch sums up a special workload that answered so many.
+func (m meter) stretch(answered int) report.Stretch {
+	a := account{sum: drive.Outcome{Answered: answered, Elapsed: time.Since(m.start), Latencies: drive.NewLatencies(), Lag: drive.NewLatencies()}}
+	a.server, a.client, a.machine = m.since()
+	return a.report()
+}
+
+func own() machine.Usage {
+	u, err := machine.Of(os.Getpid())
+	if err != nil {
+		return machine.Usage{}
+	}
+	return u
+}
+
+// settle waits until the target's process is nearly idle: compactions and
+// followers of an earlier load would cost the next one. It gives up after most.
+func (t *target) settle(ctx context.Context, most time.Duration) {
+	if t.pid == 0 {
+		return
+	}
+	const look = 300 * time.Millisecond
+	for end := time.Now().Add(most); most > 0 && time.Now().Before(end) && ctx.Err() == nil; {
+		before := t.usage().CPU
+		select {
+		case <-ctx.Done():
+		case <-time.After(look):
+		}
+		if t.usage().CPU-before < look/20 {
+			return
+		}
+	}
+}
