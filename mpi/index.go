@@ -159,7 +159,7 @@ type FieldComparison = score.FieldComparison
 // MatchOptions narrow a Match.
 type MatchOptions struct {
 	OnlyCertain bool // onlyCertainMatches
-	OnlySingle  bool // onlySingleMatch: several certain matches give none
+	OnlySingle  bool // onlySingleMatch: the best one, if no other has its grade
 	Count       int  // at most; 0 is 20
 	Exclude     fhir.Key
 }

@@ -173,6 +173,9 @@ func (x *Index) entry(ctx context.Context, id string) (*Entry, error) {
 	return e, nil
 }
 
+// Entry reads one entry of the journal.
+func (x *Index) Entry(ctx context.Context, id string) (*Entry, error) { return x.entry(ctx, id) }
+
 // Journal lists what happened to a person (k names it or a member), newest
 // first.
 func (x *Index) Journal(ctx context.Context, k fhir.Key) ([]*Entry, error) {

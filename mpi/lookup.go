@@ -1,6 +1,7 @@
 package mpi
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -117,6 +118,59 @@ func (x *Index) holders(ctx context.Context, token string) (current, ended []str
 	return current, ended, nil
 }
 
+// Carriers lists the records that carry an identifier and belong to a custodian
+// ("" is any), replaced ones left out.
+func (x *Index) Carriers(ctx context.Context, system, value, custodian string) ([]fhir.Key, error) {
+	id, ok := normal.NewIdentifier(normal.RawIdentifier{System: system, Value: value}, custodian, x.now())
+	if !ok {
+		return nil, nil
+	}
+	patients, _, err := x.posted(ctx, block.Identifier(id.Token()))
+	if err != nil {
+		return nil, err
+	}
+	var out []fhir.Key
+	for _, p := range patients {
+		r, err := x.row(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		if r != nil && !r.head.Deleted && !r.replaced() && carries(r.rec, id.Token()) && (custodian == "" || r.head.Custodian == custodian) {
+			out = append(out, r.key())
+		}
+	}
+	return out, nil
+}
+
+// replaced reports that its hospital merged the record into another.
+func (r *row) replaced() bool {
+	return r.head.Inactive && slices.ContainsFunc(r.head.Links, func(l source.Link) bool { return l.Type == "replaced-by" })
+}
+
+// Card is what a record is known by.
+type Card struct {
+	Patient  fhir.Key
+	Numbers  []string // system|value in comparison form
+	Systems  []string
+	Replaced bool // merged into another by its hospital
+}
+
+// Card reads what a record is known by; nothing, if nothing is known of it.
+func (x *Index) Card(ctx context.Context, k fhir.Key) (Card, error) {
+	out := Card{Patient: k}
+	r, err := x.row(ctx, k.ID)
+	if err != nil || r == nil {
+		return out, err
+	}
+	out.Replaced = r.replaced()
+	for i := range r.rec.IDs {
+		id := &r.rec.IDs[i]
+		out.Numbers = append(out.Numbers, domainOf(id.System)+"|"+id.Value)
+		out.Systems = addOnce(out.Systems, domainOf(id.System))
+	}
+	return out, nil
+}
+
 func addOnce(list []string, s string) []string {
 	if slices.Contains(list, s) {
 		return list
@@ -152,6 +206,50 @@ func (x *Index) Golden(ctx context.Context, k fhir.Key) (*Golden, error) {
 		members = append(members, *v)
 	}
 	return source.Compose(keyOf(p.ID), members, x.policy, x.now())
+}
+
+// JoinPreview is what joining two persons would give.
+type JoinPreview struct {
+	Golden    *Golden
+	Members   []fhir.Key
+	Risk      Risk
+	Rules     []link.Reason // what speaks for and against
+	TwoPeople bool          // the policy wants a second steward
+}
+
+// Preview tells what Ask would do to join the persons of two records; nothing
+// changes. Conflict if they are one already.
+func (x *Index) Preview(ctx context.Context, a, b fhir.Key) (*JoinPreview, error) {
+	p := &Proposal{Request: Request{A: a.ID, B: b.ID}}
+	two, err := x.assess(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if same, err := x.Certain(ctx, a, b); err != nil || same {
+		return nil, cmp.Or(err, error(fhir.Errorf(fhir.Conflict, "the records are one person already")))
+	}
+	out := &JoinPreview{Risk: p.Risk, Rules: p.Rules, TwoPeople: two}
+	var members []source.Version
+	for _, k := range []fhir.Key{b, a} {
+		own, err := x.Members(ctx, k)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range own {
+			v, err := x.version(ctx, m)
+			if err != nil {
+				return nil, err
+			}
+			members = append(members, *v)
+			out.Members = append(out.Members, m)
+		}
+	}
+	person, _, err := x.PersonOf(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	out.Golden, err = source.Compose(person, members, x.policy, x.now())
+	return out, err
 }
 
 func (x *Index) version(ctx context.Context, k fhir.Key) (*source.Version, error) {

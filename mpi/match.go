@@ -159,11 +159,14 @@ func narrow(found []Candidate, o MatchOptions) []Candidate {
 			certain++
 		}
 	}
-	if o.OnlyCertain || o.OnlySingle {
+	if o.OnlyCertain {
 		found = found[:certain]
 	}
-	if o.OnlySingle && certain != 1 {
-		return nil
+	if o.OnlySingle {
+		if len(found) > 1 && found[0].Explanation.Grade == found[1].Explanation.Grade {
+			return nil // two people, and nothing says which one is meant
+		}
+		found = found[:min(len(found), 1)]
 	}
 	if o.Count == 0 {
 		o.Count = defaultCount

@@ -48,6 +48,7 @@ func TestMatch(t *testing.T) {
 		{"demographics", phone(mk("Zhang Wei", "1980-05-01", "male"), "13812345678"), mpi.MatchOptions{Count: 1}, []string{"a b"}, "probable"},
 		{"demographics are never certain", phone(mk("张伟", "1980-05-01", "male"), "13812345678"), mpi.MatchOptions{OnlyCertain: true}, nil, ""},
 		{"one of several", mk("张伟", "1980-05-01", "male"), mpi.MatchOptions{OnlySingle: true}, nil, ""},
+		{"the one who stands out", mk("张伟", "1980-05-01", "male", citizen(wei)), mpi.MatchOptions{OnlySingle: true}, []string{"a b"}, "certain"},
 	} {
 		found := b.match(c.query, c.o)
 		var got []string

@@ -7,12 +7,15 @@ package report
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"hutong/fhir"
 	"hutong/fhir/store"
 	"hutong/mpi/link"
 )
@@ -135,16 +138,20 @@ func (r Reader) Overlays(ctx context.Context, organization, after string, limit 
 	return list[Overlay](ctx, r.Space, overlayPrefix, organization, after, limit)
 }
 
-// list pages through the values below prefix. The cursor is what follows the
-// prefix in the key of the last value: ids, so it needs no secrecy.
+// list pages through the values below prefix. The cursor is the key of the last
+// value: ids, so it needs no secrecy.
 func list[T any](ctx context.Context, s store.Space, prefix, organization, after string, limit int) (out []T, next string, err error) {
 	from := prefix
 	if organization != "" {
 		from += organization + sep
 	}
 	end := from
-	if at := prefix + after; after != "" && at >= from {
-		from = at + sep
+	if after != "" {
+		at, err := base64.RawURLEncoding.DecodeString(after)
+		if err != nil || !strings.HasPrefix(string(at), from) {
+			return nil, "", fhir.Errorf(fhir.Invalid, "not a page of this list").At("after")
+		}
+		from = string(at) + sep
 	}
 	kvs, err := s.Scan(ctx, []byte(from), behind(end), limit+1)
 	if err != nil {
@@ -152,7 +159,7 @@ func list[T any](ctx context.Context, s store.Space, prefix, organization, after
 	}
 	if len(kvs) > limit {
 		kvs = kvs[:limit]
-		next = strings.TrimPrefix(string(kvs[limit-1].Key), prefix)
+		next = base64.RawURLEncoding.EncodeToString(kvs[limit-1].Key)
 	}
 	for _, kv := range kvs {
 		var v T
@@ -170,4 +177,60 @@ func behind(prefix string) []byte {
 	end := []byte(prefix)
 	end[len(end)-1]++
 	return end
+}
+
+// Count is a hospital's line of the summary.
+type Count struct {
+	Organization string `json:"organization"`
+	Duplicates   int    `json:"duplicates"` // persons of whom it has several records
+	Records      int    `json:"records"`    // of these persons
+	Overlays     int    `json:"overlays"`
+}
+
+// counted is how many entries of each kind a summary reads at most; the rest is
+// left uncounted.
+const counted = 1_000_000
+
+// Summary counts by organisation, in order of their ids.
+func (r Reader) Summary(ctx context.Context) ([]Count, error) {
+	by := map[string]*Count{}
+	of := func(org string) *Count {
+		if by[org] == nil {
+			by[org] = &Count{Organization: org}
+		}
+		return by[org]
+	}
+	for after, read := "", 0; read < counted; {
+		page, next, err := r.Duplicates(ctx, "", after, 10_000)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range page {
+			c := of(d.Organization)
+			c.Duplicates++
+			c.Records += len(d.Patients)
+		}
+		read += len(page)
+		if after = next; next == "" {
+			break
+		}
+	}
+	for after, read := "", 0; read < counted; {
+		page, next, err := r.Overlays(ctx, "", after, 10_000)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range page {
+			of(o.Organization).Overlays++
+		}
+		read += len(page)
+		if after = next; next == "" {
+			break
+		}
+	}
+	var out []Count
+	for _, org := range slices.Sorted(maps.Keys(by)) {
+		out = append(out, *by[org])
+	}
+	return out, nil
 }

@@ -24,6 +24,8 @@ type entryJSON struct {
 	UndoOf      string           `json:"undoOf"`
 	UndoneBy    string           `json:"undoneBy"`
 	CanUndo     bool             `json:"canUndo"`
+	Second      string           `json:"second,omitempty"`
+	Because     string           `json:"secondReason,omitempty"`
 }
 
 func entryOf(e *mpi.Entry) entryJSON {
@@ -31,6 +33,7 @@ func entryOf(e *mpi.Entry) entryJSON {
 		ID: e.ID, At: stamp(e.At), Actor: e.Actor, Action: e.Action, Reason: e.Reason, Rules: mpi.Phrases(e.Reasons),
 		Model: e.Model, Probability: e.Score, Patients: e.Patients, Before: orEmpty(e.Before), After: orEmpty(e.After),
 		Task: e.Task, UndoOf: e.UndoOf, UndoneBy: e.UndoneBy, CanUndo: e.CanUndo(),
+		Second: e.Second, Because: e.Because,
 	}
 }
 
@@ -87,7 +90,7 @@ func (h *Handlers) personJSON(c *gin.Context, k fhir.Key, v view) (gin.H, []fhir
 	}
 	return gin.H{
 		"person": g.Person.String(), "members": sides(g, v), "golden": golden, "sources": g.Sources,
-		"links": linksOf(links), "journal": journalOf(entries), "masked": v.masked,
+		"policy": g.Policy, "links": linksOf(links), "journal": journalOf(entries), "masked": v.masked,
 	}, memberKeys(g), nil
 }
 
@@ -174,9 +177,9 @@ func (h *Handlers) undo(c *gin.Context) {
 	if !bind(c, &in) {
 		return
 	}
-	e, err := h.cfg.Index.Undo(c.Request.Context(), c.Param("id"), actor, in.Reason)
-	if err != nil {
-		rest.WriteError(c, err)
+	e, waits, err := h.cfg.Index.Ask(c.Request.Context(), mpi.Request{Journal: c.Param("id")}, actor, in.Reason)
+	if err != nil || waits != nil {
+		h.waits(c, waits, nil, err)
 		return
 	}
 	about, err := memberRefs(e.Patients)
@@ -217,9 +220,10 @@ func (h *Handlers) join(c *gin.Context) {
 		rest.WriteError(c, err)
 		return
 	}
-	e, err := h.cfg.Index.Join(ctx, members[0], b[0], actor, in.Reason)
-	if err != nil {
-		rest.WriteError(c, err)
+	about := append(members, b[0])
+	e, waits, err := h.cfg.Index.Ask(ctx, mpi.Request{A: members[0].ID, B: b[0].ID}, actor, in.Reason)
+	if err != nil || waits != nil {
+		h.waits(c, waits, about, err)
 		return
 	}
 	person, _, err := h.cfg.Index.PersonOf(ctx, b[0])
@@ -227,5 +231,5 @@ func (h *Handlers) join(c *gin.Context) {
 		rest.WriteError(c, err)
 		return
 	}
-	h.answer(c, ActionDecide, append(members, b[0]), gin.H{"journal": entryOf(e), "person": person.String()})
+	h.answer(c, ActionDecide, about, gin.H{"journal": entryOf(e), "person": person.String()})
 }

@@ -6,12 +6,16 @@ package rest
 
 import (
 	"errors"
+	"net/http"
 
 	"github.com/gin-gonic/gin"
 
 	"hutong/fhir"
 	"hutong/fhir/rest"
 	"hutong/mpi"
+	"hutong/mpi/merge"
+	"hutong/mpi/policy"
+	"hutong/mpi/report"
 )
 
 // The actions that Authorize is asked about.
@@ -21,11 +25,20 @@ const (
 	ActionQueue  = "identity.queue"  // the worklist and explanations
 	ActionDecide = "identity.decide" // decisions, splits and undo
 	ActionFull   = "identity.full"   // identifiers and phones in full (ID-15)
+	ActionMerge  = "identity.merge"  // $merge and its undo
 )
 
 // Config is what the handlers need.
 type Config struct {
 	Index *mpi.Index
+	// Reports reads what the index reports.
+	Reports report.Reader
+	// Policy is the one in force, for who asks.
+	Policy *policy.Policy
+	// Merges serves $merge, and Merger says who asks for one (Authorize has
+	// agreed before). nil: $merge is NotSupported.
+	Merges *merge.Service
+	Merger func(c *gin.Context) (merge.By, error)
 	// Authorize says who asks and whether they may; an error (Unauthorized,
 	// Forbidden) is answered as it stands. For ActionFull an error only masks.
 	Authorize func(c *gin.Context, action string) (actor string, err error)
@@ -55,6 +68,16 @@ func (h *Handlers) Mount(g gin.IRouter) {
 	g.POST("/persons/:id/split", h.split)
 	g.POST("/persons/:id/link", h.join)
 	g.POST("/journal/:id/undo", h.undo)
+	g.GET("/proposals", h.proposals)
+	g.GET("/proposals/:id", h.proposal)
+	g.POST("/proposals/:id", h.second)
+	g.GET("/merges", h.merges)
+	g.POST("/merges/:id/undo", h.undoMerge)
+	g.GET("/reports/summary", h.summary)
+	g.GET("/reports/duplicates", h.duplicates)
+	g.GET("/reports/overlays", h.overlays)
+	g.GET("/reports/shadow", h.shadow)
+	g.GET("/policy", h.policy)
 	g.GET("/explain", h.explain)
 	g.GET("/stats", h.stats)
 }
@@ -77,6 +100,11 @@ func (h *Handlers) view(c *gin.Context) view {
 
 // answer records the disclosure and then writes the body: audit comes first.
 func (h *Handlers) answer(c *gin.Context, action string, about []fhir.Key, body any) {
+	h.answerAs(c, http.StatusOK, action, about, body)
+}
+
+// answerAs is answer with another status.
+func (h *Handlers) answerAs(c *gin.Context, status int, action string, about []fhir.Key, body any) {
 	if h.cfg.Disclosed != nil {
 		if err := h.cfg.Disclosed(c, action, about); err != nil {
 			rest.WriteError(c, err)
@@ -84,7 +112,7 @@ func (h *Handlers) answer(c *gin.Context, action string, about []fhir.Key, body 
 		}
 	}
 	c.Header("Cache-Control", "no-store")
-	c.JSON(200, body)
+	c.JSON(status, body)
 }
 
 // bind reads a JSON body of at most 1 MiB.

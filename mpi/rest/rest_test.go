@@ -2,12 +2,16 @@ package rest_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +21,8 @@ import (
 	"hutong/fhir"
 	"hutong/fhir/store/disk"
 	"hutong/mpi"
+	"hutong/mpi/policy"
+	"hutong/mpi/report"
 	"hutong/mpi/rest"
 )
 
@@ -29,11 +35,16 @@ type server struct {
 	deny      string // action refused
 	noAudit   bool
 	disclosed []fhir.Key
+	actor     string // "" is steward.qi
+	x         *mpi.Index
+	tick      atomic.Int64
+	patients  map[string]string
+	versions  map[string]uint64
 }
 
 func newServer(t *testing.T, patients map[string]string) *server {
 	t.Helper()
-	s := &server{t: t}
+	s := &server{t: t, patients: patients, versions: map[string]uint64{}}
 	st, err := disk.Open("mpi", disk.Options{VFS: vfs.NewMem()})
 	if err != nil {
 		t.Fatal(err)
@@ -45,21 +56,21 @@ func newServer(t *testing.T, patients map[string]string) *server {
 		if !ok {
 			return fhir.Resource{}, fhir.E(fhir.NotFound)
 		}
-		return fhir.Resource{Version: fhir.Version{Key: k, VersionID: 1, LastUpdated: now, Method: fhir.Created}, Body: fhir.Body{Raw: []byte(raw)}, Facts: fhir.Facts{Custodian: "org-" + k.ID}}, nil
+		return fhir.Resource{Version: fhir.Version{Key: k, VersionID: s.versions[k.ID], LastUpdated: now, Method: fhir.Created}, Body: fhir.Body{Raw: []byte(raw)}, Facts: fhir.Facts{Custodian: custodianOf(k.ID)}}, nil
 	}
-	x, err := mpi.Open(t.Context(), mpi.Config{Space: st.Space("mpi"), Read: read, Now: func() time.Time { return now }})
+	x, err := mpi.Open(t.Context(), mpi.Config{Space: st.Space("mpi"), Read: read, Now: func() time.Time { return now.Add(time.Duration(s.tick.Add(1)) * time.Millisecond) }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, id := range []string{"a", "b", "c", "d"} {
-		if patients[id] == "" {
-			continue
-		}
-		if err := x.Feed(t.Context(), fhir.Key{Type: "Patient", ID: id}, 1); err != nil {
-			t.Fatal(err)
-		}
+	s.x = x
+	for _, id := range slices.Sorted(maps.Keys(patients)) {
+		s.feed(id, patients[id])
 	}
-	h, err := rest.New(rest.Config{Index: x, Authorize: s.authorize, Disclosed: s.disclose})
+	rules, err := policy.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := rest.New(rest.Config{Index: x, Reports: report.Reader{Space: st.Space("mpi")}, Policy: rules, Authorize: s.authorize, Disclosed: s.disclose})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,11 +84,27 @@ func newServer(t *testing.T, patients map[string]string) *server {
 	return s
 }
 
+// custodianOf: the part of an id before a dash names its hospital.
+func custodianOf(id string) string {
+	org, _, _ := strings.Cut(id, "-")
+	return "org-" + org
+}
+
+// feed stores a new version of a Patient and lets the index hear of it.
+func (s *server) feed(id, body string) {
+	s.t.Helper()
+	s.patients[id] = body
+	s.versions[id]++
+	if err := s.x.Feed(s.t.Context(), fhir.Key{Type: "Patient", ID: id}, s.versions[id]); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 func (s *server) authorize(_ *gin.Context, action string) (string, error) {
 	if action == s.deny || action == rest.ActionFull && !s.full {
 		return "", fhir.Errorf(fhir.Forbidden, "not allowed")
 	}
-	return "steward.qi", nil
+	return cmp.Or(s.actor, "steward.qi"), nil
 }
 
 func (s *server) disclose(_ *gin.Context, _ string, about []fhir.Key) error {
@@ -88,14 +115,21 @@ func (s *server) disclose(_ *gin.Context, _ string, about []fhir.Key) error {
 	return nil
 }
 
-// call sends a request and reads the JSON answer.
-func (s *server) call(method, path, body string, status int) map[string]any {
+// send sends a request.
+func (s *server) send(method, path, body string, status int) *httptest.ResponseRecorder {
 	s.t.Helper()
 	w := httptest.NewRecorder()
 	s.h.ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
 	if w.Code != status {
 		s.t.Fatalf("%s %s: status %d, want %d: %s", method, path, w.Code, status, w.Body)
 	}
+	return w
+}
+
+// call sends a request and reads the JSON answer.
+func (s *server) call(method, path, body string, status int) map[string]any {
+	s.t.Helper()
+	w := s.send(method, path, body, status)
 	var out map[string]any
 	if err := json.Unmarshal(w.Body.Bytes(), &out); err != nil {
 		s.t.Fatalf("%s %s: %v: %s", method, path, err, w.Body)
@@ -242,10 +276,39 @@ func TestCrossReference(t *testing.T) {
 	s.want(out, "A12345678", "parameter", 0, "valueIdentifier", "value")
 	s.want(out, "targetId", "parameter", 1, "name")
 	s.want(out, "targetId", "parameter", 2, "name")
-	out = s.call("GET", path+"urn:oid:2.16.156.10011.1.3|500112198005010028&targetSystem=urn:none", "", 200)
-	s.want(out, "targetId", "parameter", 0, "name")
-	s.call("GET", path+"https://hutong.example/sid/social-card|ZZZ", "", 404)
+	const id = "urn:oid:2.16.156.10011.1.3|500112198005010028"
+	out = s.call("GET", path+id+"&targetSystem=https://hutong.example/sid/social-card", "", 200)
+	s.want(out, "A12345678", "parameter", 0, "valueIdentifier", "value")
+	s.want(out, "Patient/b", "parameter", 1, "valueReference", "reference") // the record that carries it
+	s.want(out, nil, "parameter", 2)
+	out = s.call("GET", path+"http://example.com/fhir|Patient/b", "", 200)
+	s.want(out, "500112198005010028", "parameter", 0, "valueIdentifier", "value")
+	s.want(out, "Patient/a", "parameter", 2, "valueReference", "reference")
+	s.want(out, nil, "parameter", 3)
+	// The failures have the status and the words of ITI-83, 2:3.83.4.2.2.
+	for _, c := range []struct {
+		query      string
+		status     int
+		code, text string
+	}{
+		{"https://hutong.example/sid/social-card|ZZZ", 404, "not-found", "sourceIdentifier Patient Identifier not found"},
+		{"http://example.com/fhir|Patient/none", 404, "not-found", "sourceIdentifier Patient Identifier not found"},
+		{"urn:nobody|1", 400, "code-invalid", "sourceIdentifier Assigning Authority not found"},
+		{id + "&targetSystem=urn:none", 403, "code-invalid", "targetSystem not found"},
+		{id + "&targetSystem=https://hutong.example/sid/social-card&targetSystem=urn:none", 403, "code-invalid", "targetSystem not found"},
+	} {
+		out := s.call("GET", path+c.query, "", c.status)
+		s.want(out, c.code, "issue", 0, "code")
+		s.want(out, c.text, "issue", 0, "diagnostics")
+	}
 	s.call("GET", path+"500112198005010028", "", 400)
+	s.call("GET", path+id+"&sourceIdentifier="+id, "", 400)
+	// A number that its hospital merged away still finds the person and is not told any more (ITI-104).
+	s.feed("b", fmt.Sprintf(zhuge, "b", `,"active":false,"link":[{"other":{"identifier":{"system":"urn:oid:2.16.156.10011.1.3","value":"500112198005010028"}},"type":"replaced-by"}],"identifier":[{"system":"https://hutong.example/sid/social-card","value":"A12345678"},{"system":"urn:oid:2.16.156.10011.1.3","value":"500112198005010028"}]`))
+	out = s.call("GET", path+"https://hutong.example/sid/social-card|A12345678", "", 200)
+	s.want(out, "500112198005010028", "parameter", 0, "valueIdentifier", "value")
+	s.want(out, "Patient/a", "parameter", 1, "valueReference", "reference")
+	s.want(s.call("GET", path+id, "", 200), "Patient/a", "parameter", 0, "valueReference", "reference")
 }
 
 func TestRefusals(t *testing.T) {
@@ -255,8 +318,8 @@ func TestRefusals(t *testing.T) {
 		rest.ActionMatch:          {{"POST", "/fhir/Patient/$match"}},
 		rest.ActionCrossReference: {{"GET", "/fhir/Patient/$ihe-pix"}},
 		rest.ActionPerson:         {{"GET", "/fhir/Patient/a/$person"}, {"GET", "/api/identity/persons/a"}},
-		rest.ActionQueue:          {{"GET", "/api/identity/queue"}, {"GET", "/api/identity/queue/t-1"}, {"GET", "/api/identity/explain?a=Patient/a&b=Patient/b"}, {"GET", "/api/identity/stats"}},
-		rest.ActionDecide:         {{"POST", "/api/identity/queue/t-1"}, {"POST", "/api/identity/persons/a/split"}, {"POST", "/api/identity/journal/1/undo"}},
+		rest.ActionQueue:          {{"GET", "/api/identity/proposals"}, {"GET", "/api/identity/proposals/w-1"}, {"GET", "/api/identity/reports/summary"}, {"GET", "/api/identity/reports/duplicates"}, {"GET", "/api/identity/reports/overlays"}, {"GET", "/api/identity/reports/shadow"}, {"GET", "/api/identity/policy"}, {"GET", "/api/identity/queue"}, {"GET", "/api/identity/queue/t-1"}, {"GET", "/api/identity/explain?a=Patient/a&b=Patient/b"}, {"GET", "/api/identity/stats"}},
+		rest.ActionDecide:         {{"POST", "/api/identity/proposals/w-1"}, {"POST", "/api/identity/persons/a/link"}, {"POST", "/api/identity/queue/t-1"}, {"POST", "/api/identity/persons/a/split"}, {"POST", "/api/identity/journal/1/undo"}},
 	} {
 		s.deny = action
 		for _, c := range calls {

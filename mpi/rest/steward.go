@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"net/http"
 	"strconv"
 	"time"
 
@@ -23,6 +24,7 @@ type taskJSON struct {
 	A           side             `json:"a"`
 	B           side             `json:"b"`
 	Decision    *decisionJSON    `json:"decision"`
+	Proposal    string           `json:"proposal,omitempty"`
 	Explanation *mpi.Explanation `json:"explanation,omitempty"`
 	Persons     *persons         `json:"persons,omitempty"`
 	Masked      *bool            `json:"masked,omitempty"`
@@ -44,6 +46,7 @@ type decisionJSON struct {
 	Reason   string `json:"reason"`
 	At       string `json:"at"`
 	Journal  string `json:"journal"`
+	Second   string `json:"second,omitempty"`
 }
 
 type persons struct {
@@ -98,10 +101,10 @@ func patientOf(id string) fhir.Key { return fhir.Key{Type: "Patient", ID: id} }
 func (h *Handlers) item(c *gin.Context, t *mpi.Task, v view) (*taskJSON, error) {
 	out := &taskJSON{
 		ID: t.ID, Status: t.Status, Kind: t.Kind, Risk: t.Risk, Probability: t.Probability,
-		Created: stamp(t.Created), Reasons: mpi.Phrases(t.Reasons),
+		Created: stamp(t.Created), Reasons: mpi.Phrases(t.Reasons), Proposal: t.Proposal,
 	}
 	if d := t.Decision; d != nil {
-		out.Decision = &decisionJSON{d.Decision, d.By, d.Reason, stamp(d.At), d.Journal}
+		out.Decision = &decisionJSON{d.Decision, d.By, d.Reason, stamp(d.At), d.Journal, d.Second}
 	}
 	var err error
 	if out.A, err = h.side(c, t.A, v); err != nil {
@@ -136,11 +139,11 @@ func (h *Handlers) task(c *gin.Context) {
 	if _, ok := h.allow(c, ActionQueue); !ok {
 		return
 	}
-	h.showTask(c, ActionQueue)
+	h.showTask(c, http.StatusOK, ActionQueue)
 }
 
 // showTask answers one task with its comparison.
-func (h *Handlers) showTask(c *gin.Context, action string) {
+func (h *Handlers) showTask(c *gin.Context, status int, action string) {
 	t, err := h.cfg.Index.Task(c.Request.Context(), c.Param("id"))
 	if err != nil {
 		rest.WriteError(c, err)
@@ -155,7 +158,7 @@ func (h *Handlers) showTask(c *gin.Context, action string) {
 		rest.WriteError(c, err)
 		return
 	}
-	h.answer(c, action, []fhir.Key{patientOf(t.A), patientOf(t.B)}, out)
+	h.answerAs(c, status, action, []fhir.Key{patientOf(t.A), patientOf(t.B)}, out)
 }
 
 func (h *Handlers) detail(c *gin.Context, t *mpi.Task, out *taskJSON, v view) error {
@@ -194,11 +197,15 @@ func (h *Handlers) decide(c *gin.Context) {
 	if !bind(c, &in) {
 		return
 	}
-	if _, err := h.cfg.Index.Decide(c.Request.Context(), c.Param("id"), in.Decision, actor, in.Reason); err != nil {
+	_, waits, err := h.cfg.Index.Ask(c.Request.Context(), mpi.Request{Task: c.Param("id"), Answer: in.Decision}, actor, in.Reason)
+	switch {
+	case err != nil:
 		rest.WriteError(c, err)
-		return
+	case waits != nil:
+		h.showTask(c, http.StatusAccepted, ActionDecide)
+	default:
+		h.showTask(c, http.StatusOK, ActionDecide)
 	}
-	h.showTask(c, ActionDecide)
 }
 
 func (h *Handlers) explain(c *gin.Context) {
