@@ -15,8 +15,9 @@ import (
 type criteria struct {
 	t      fhir.Type
 	filter []search.Predicate
-	// patients are named by a parameter of the Patient compartment: a match
-	// lies in the compartment of one of their persons. nil: anybody's.
+	// patients are named by a parameter from which search takes the patients of
+	// a resource's facts: those of a match name a record of one of their
+	// persons. nil: anybody's.
 	patients []fhir.Key
 }
 
@@ -76,10 +77,11 @@ func unservable(p *search.Predicate) string {
 	return ""
 }
 
-// patientsOf gives whom a predicate names, if it is one of the Patient
-// compartment and names nothing else.
+// patientsOf gives whom a predicate names, if the facts of a resource know it
+// and it names nothing else.
 func (s *Service) patientsOf(t fhir.Type, p *search.Predicate) []fhir.Key {
-	if !slices.Contains(s.cfg.Defs.Compartment("Patient", t), p.Param.Code) {
+	code := p.Param.Code
+	if code != "patient" && code != "subject" && !slices.Contains(s.cfg.Defs.Compartment("Patient", t), code) {
 		return nil
 	}
 	var keys []fhir.Key
