@@ -143,7 +143,11 @@ func (s *Store) begin() error {
 	if s.names, err = intern.Load(s.db); err != nil {
 		return err
 	}
-	s.spaces = keyspace.Set{DB: s.db, Health: &s.health, Enter: s.enter}
+	visible := func() fhir.T { return fhir.T(s.visible.Load()) }
+	s.spaces = keyspace.Set{DB: s.db, Health: &s.health, Enter: s.enter, Visible: visible, Now: s.opts.Now}
+	if err := s.spaces.LoadJournal(); err != nil {
+		return err
+	}
 	if err := s.recover(); err != nil {
 		return err
 	}
@@ -282,6 +286,25 @@ func Metrics(living func() *Store) prometheus.Collector {
 			Searches: len(s.slots), Writable: s.health.Writable() == nil,
 		}, true
 	})
+}
+
+// Extract gives the index values and facts of a body, as the engine indexes it.
+func (s *Store) Extract(b fhir.Body, k fhir.Key) ([]search.Entry, fhir.Facts, error) {
+	return s.opts.Extract(b, k)
+}
+
+// Spaces gives all spaces together, with their journal: for backups.
+func (s *Store) Spaces() *keyspace.Set { return &s.spaces }
+
+// Checkpoint writes a copy of the store as of one moment into dir, which must
+// not exist; files are linked, not copied, where dir lies on the same disk.
+func (s *Store) Checkpoint(ctx context.Context, dir string) error {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return health.Do(func() error { return s.db.Checkpoint(dir, pebble.WithFlushedWAL()) })
 }
 
 // Failed is closed once a disk error has ended writing; reads may go on.

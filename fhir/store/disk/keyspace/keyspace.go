@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -21,9 +22,13 @@ type Set struct {
 	Health *health.Monitor
 	// Enter keeps the tree open until the function that it returns is called.
 	Enter func(context.Context) (leave func(), err error)
+	// Visible and Now are what the journal notes beside a write.
+	Visible func() fhir.T
+	Now     func() time.Time
 
-	mu sync.Mutex     // orders the conditional writes of all spaces
-	wg sync.WaitGroup // writes under way
+	mu      sync.Mutex // orders the conditional writes of all spaces
+	journal journal
+	wg      sync.WaitGroup // writes under way
 }
 
 // Wait returns when no write is under way; the caller has stopped Enter.
@@ -131,8 +136,20 @@ func (p *space) Apply(ctx context.Context, writes []store.Write) error {
 				return err
 			}
 		}
-		return nil
+		if p.s.journal.epoch == "" {
+			return nil
+		}
+		return p.s.note(b, p.puts(writes))
 	})
+}
+
+// puts gives writes as the journal keeps them.
+func (p *space) puts(writes []store.Write) []Put {
+	out := make([]Put, len(writes))
+	for i := range writes {
+		out[i] = Put{Key: p.key(writes[i].Key)[1:], Value: writes[i].Value, Delete: writes[i].Value == nil}
+	}
+	return out
 }
 
 func checkWrites(writes []store.Write) error {

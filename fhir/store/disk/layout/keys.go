@@ -14,6 +14,7 @@
 //	X <list4> <value> <ord6> <rid8> -> from class current postings
 //	Y <list4> <to8> <value> <ord6> <rid8> -> from class superseded postings: the undo rows
 //	S <name> 0 <key>   -> value                   spaces
+//	J <seq8>           -> Entry                   journal of the spaces' writes, while an archive follows (keyspace)
 package layout
 
 import (
