@@ -233,12 +233,17 @@ func within(parts []part, driver *part, homes []fhir.Key) []fhir.Key {
 // part can drive.
 func (x *exec) choose(parts []part) (*part, error) {
 	var can []*part
+	others := 0 // that are opened beside the driver, or not
 	for i := range parts {
-		if q := &parts[i]; !q.done && q.a != nil && !q.a.negate {
+		switch q := &parts[i]; {
+		case q.done:
+		case q.a != nil && !q.a.negate:
 			can = append(can, q)
+		default:
+			others++
 		}
 	}
-	if len(can) == 1 && len(parts) == 1 {
+	if len(can) == 1 && others == 0 {
 		can[0].count = uncounted // there is nothing to weigh it against
 		return can[0], nil
 	}

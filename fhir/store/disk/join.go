@@ -175,12 +175,12 @@ func (x *exec) addPlace(a *access, k fhir.Key) error {
 	if err := x.spend(costRow); err != nil {
 		return err
 	}
-	rid, found, err := x.s.s.ridOf(k)
+	rid, found, err := x.rid(k)
 	if !found || err != nil {
 		return err
 	}
 	var row layout.Row
-	if found, err = x.s.row(rid, &row); !found || err != nil || row.Deleted() {
+	if raw, err := x.row(rid, &row, nil); raw == nil || err != nil || row.Deleted() {
 		return err
 	}
 	a.places = append(a.places, spot{Place: layout.Place{Ord: row.Ord(), RID: rid}})

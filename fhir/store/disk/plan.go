@@ -42,7 +42,7 @@ type planner struct {
 	typ fhir.Type
 }
 
-// list gives the four bytes of a spot list; ok is false if nothing was ever
+// list gives the four bytes of a posting list; ok is false if nothing was ever
 // posted to it.
 func (p *planner) list(param string) (list []byte, ok bool, err error) {
 	id, err := p.s.names.Find(layout.ListName(p.typ, param))

@@ -84,7 +84,7 @@ type listStream struct {
 
 func (x *exec) openList(listValue []byte) (*listStream, error) {
 	prefix := append([]byte{'X'}, listValue...)
-	it, err := x.iter(prefix, layout.After(prefix))
+	it, err := x.tree.Iter(prefix, layout.After(prefix))
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func (l *listStream) place() layout.Place { return l.cur.Place }
 
 func (l *listStream) class() uint32 { return l.cur.class }
 
-func (l *listStream) close() error { return l.x.done(l.it) }
+func (l *listStream) close() error { return l.x.tree.Done(l.it) }
 
 // holds reports whether the posting that it stands on was made by the
 // snapshot's time, and the class there.
@@ -268,7 +268,7 @@ func (x *exec) open(a *access, limit int) (st stream, enough bool, err error) {
 // values lists the distinct list values of a range that match, at most limit,
 // by skipping from one to the next.
 func (x *exec) values(r *valueRange, limit int) (out [][]byte, err error) {
-	it, err := x.iter(append([]byte{'X'}, r.lo...), append([]byte{'X'}, r.hi...))
+	it, err := x.tree.Iter(append([]byte{'X'}, r.lo...), append([]byte{'X'}, r.hi...))
 	if err != nil {
 		return nil, err
 	}
@@ -286,7 +286,7 @@ func (x *exec) values(r *valueRange, limit int) (out [][]byte, err error) {
 			ok = it.Next()
 		}
 	}
-	return out, join(err, x.done(it))
+	return out, join(err, x.tree.Done(it))
 }
 
 // collect reads the current postings of a range into memory, at most limit;
@@ -317,7 +317,7 @@ func (x *exec) postings(r *valueRange, visit func(value []byte, p spot) bool) er
 
 // current visits the current postings of a range, until visit returns false.
 func (x *exec) current(r *valueRange, visit func(value []byte, p spot) bool) error {
-	it, err := x.iter(append([]byte{'X'}, r.lo...), append([]byte{'X'}, r.hi...))
+	it, err := x.tree.Iter(append([]byte{'X'}, r.lo...), append([]byte{'X'}, r.hi...))
 	if err != nil {
 		return err
 	}
@@ -333,7 +333,7 @@ func (x *exec) undone(r *valueRange, visit func(value []byte, p spot) bool) erro
 		return nil
 	}
 	lo := append([]byte{'Y'}, r.lo[:4]...)
-	it, err := x.fresh(binary.BigEndian.AppendUint64(bytes.Clone(lo), uint64(x.s.t)+1), layout.After(lo))
+	it, err := x.tree.Fresh(binary.BigEndian.AppendUint64(bytes.Clone(lo), uint64(x.s.t)+1), layout.After(lo))
 	if err != nil {
 		return err
 	}
@@ -357,7 +357,7 @@ func (x *exec) visit(it *pebble.Iterator, head int, r *valueRange, visit func(va
 			break
 		}
 	}
-	return join(err, x.done(it))
+	return join(err, x.tree.Done(it))
 }
 
 // contains reports whether the range takes a value of its list.
@@ -379,23 +379,16 @@ func (x *exec) count(a *access, limit int) (n int, err error) {
 	}
 	for i := range a.ranges {
 		r := &a.ranges[i]
-		it, err := x.iter(append([]byte{'X'}, r.lo...), append([]byte{'X'}, r.hi...))
+		it, err := x.tree.Iter(append([]byte{'X'}, r.lo...), append([]byte{'X'}, r.hi...))
 		if err != nil {
 			return 0, err
 		}
 		for ok := it.First(); ok && n < limit; ok = it.Next() {
 			n++
 		}
-		if err := x.done(it); err != nil {
+		if err := x.tree.Done(it); err != nil {
 			return 0, err
 		}
 	}
 	return n, nil
-}
-
-func join(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
 }

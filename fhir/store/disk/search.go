@@ -1,19 +1,20 @@
 package disk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
-
-	"github.com/cockroachdb/pebble/v2"
 
 	"hutong/fhir"
 	"hutong/fhir/search"
 	"hutong/fhir/store"
 	"hutong/fhir/store/disk/judge"
 	"hutong/fhir/store/disk/layout"
+	"hutong/fhir/store/disk/tree"
 )
 
 // exec runs one search, its chains included, at one snapshot and on one budget.
@@ -24,54 +25,43 @@ type exec struct {
 	spent int64
 	notes *strings.Builder // for Explain; nil otherwise
 	depth int
-	idle  []*pebble.Iterator // made by this search, to be used again
+	tree  tree.Reader
 }
 
 func (s *snapshot) exec(ctx context.Context) *exec {
-	return &exec{s: s, ctx: ctx, now: s.s.opts.Now()}
+	return &exec{s: s, ctx: ctx, now: s.s.opts.Now(), tree: tree.Reader{DB: s.s.db}}
 }
 
-// iter gives an iterator, one that this search has used before if there is one:
-// to move it costs a fraction of making it. The caller gives it back by done.
-func (x *exec) iter(lo, hi []byte) (*pebble.Iterator, error) {
-	if n := len(x.idle); n > 0 {
-		it := x.idle[n-1]
-		x.idle = x.idle[:n-1]
-		it.SetBounds(lo, hi)
-		return it, nil
+// row reads the row of rid that held at the snapshot's time into row, and
+// gives its bytes, in buf's memory, which the row shares; nil if there was none.
+func (x *exec) row(rid layout.RID, row *layout.Row, buf []byte) ([]byte, error) {
+	var key [16]byte
+	v, err := x.tree.Get(layout.RowKey(key[:0], rid))
+	if err != nil || v == nil {
+		return nil, err
 	}
-	return x.fresh(lo, hi)
-}
-
-// fresh gives a new iterator, which sees all that was applied until now.
-func (x *exec) fresh(lo, hi []byte) (*pebble.Iterator, error) {
-	it, err := x.s.s.db.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: hi})
-	if err != nil {
+	raw := append(buf[:0], v...)
+	if err := row.Read(raw, x.s.s.names); err != nil {
 		return nil, ioError(err)
 	}
-	return it, nil
+	if row.T <= x.s.t {
+		return raw, nil
+	}
+	return x.s.olderRow(rid, row)
 }
 
-// done takes an iterator back, and tells the error that ended it.
-func (x *exec) done(it *pebble.Iterator) error {
-	if err := it.Error(); err != nil {
-		return ioError(errors.Join(err, it.Close()))
-	}
-	x.idle = append(x.idle, it)
-	return nil
-}
-
-// close ends what the search has open.
-func (x *exec) close() error {
-	var err error
-	for _, it := range x.idle {
-		err = errors.Join(err, it.Close())
-	}
-	x.idle = nil
+// body reads the content of a version.
+func (x *exec) body(rid layout.RID, ver uint64) (fhir.Body, error) {
+	var key [24]byte
+	v, err := x.tree.Get(layout.BodyKey(key[:0], rid, ver))
 	if err != nil {
-		return ioError(err)
+		return fhir.Body{}, err
 	}
-	return nil
+	b, err := layout.BodyOf(append(make([]byte, 0, len(v)), v...))
+	if err != nil {
+		return fhir.Body{}, ioError(err)
+	}
+	return b, nil
 }
 
 func (x *exec) spend(cost int64) error { return x.s.s.spend(x.ctx, &x.spent, cost) }
@@ -90,26 +80,44 @@ func (s *snapshot) Search(ctx context.Context, q *search.Query) (store.Page, err
 	case <-ctx.Done():
 		return store.Page{}, ctxError(ctx)
 	}
-	r, err := s.run(ctx, q)
+	x := s.exec(ctx)
+	page, err := x.page(q)
+	return page, join(err, x.tree.Close())
+}
+
+func (x *exec) page(q *search.Query) (store.Page, error) {
+	r, err := x.run(q)
 	if err != nil {
 		return store.Page{}, err
 	}
-	page := store.Page{Next: r.next, Total: -1, Matches: make([]fhir.Resource, 0, len(r.page))}
+	page := store.Page{Next: r.next, Total: -1}
 	if q.Total {
 		page.Total = r.total
 	}
-	for i := range r.page {
-		var row layout.Row
-		if err := row.Read(r.page[i].row, s.s.names); err != nil {
-			return store.Page{}, ioError(err)
-		}
-		res, err := s.s.own(r.page[i].place.RID, &row)
-		if err != nil {
-			return store.Page{}, err
-		}
-		page.Matches = append(page.Matches, res)
+	page.Matches, err = x.resources(r.page)
+	return page, err
+}
+
+// resources reads the bodies of hits, in the order in which they are stored.
+func (x *exec) resources(hits []hit) ([]fhir.Resource, error) {
+	out := make([]fhir.Resource, len(hits))
+	order := make([]int, len(hits))
+	for i := range order {
+		order[i] = i
 	}
-	return page, nil
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(hits[a].place.RID, hits[b].place.RID) })
+	for _, i := range order {
+		var row layout.Row
+		err := row.Read(hits[i].row, x.s.s.names)
+		if err != nil {
+			return nil, ioError(err)
+		}
+		out[i] = fhir.Resource{Version: row.Version, Facts: row.Facts}
+		if out[i].Body, err = x.body(hits[i].place.RID, row.VersionID); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // Explain tells the plan of q and what it cost.
@@ -122,7 +130,7 @@ func (s *snapshot) Explain(ctx context.Context, q *search.Query) (string, error)
 	x := s.exec(ctx)
 	x.notes = &strings.Builder{}
 	r, err := x.run(q)
-	if err = join(err, x.close()); err != nil {
+	if err = join(err, x.tree.Close()); err != nil {
 		return "", err
 	}
 	fmt.Fprintf(x.notes, "%d matches on the page, cost %d\n", len(r.page), x.spent)
@@ -145,7 +153,7 @@ type result struct {
 func (s *snapshot) run(ctx context.Context, q *search.Query) (*result, error) {
 	x := s.exec(ctx)
 	r, err := x.run(q)
-	return r, join(err, x.close())
+	return r, join(err, x.tree.Close())
 }
 
 func (x *exec) run(q *search.Query) (*result, error) {
@@ -175,6 +183,7 @@ type candidate struct {
 	class   uint32
 	row     layout.Row
 	raw     []byte // what the row was read from
+	buf     []byte // raw's memory, for the next candidate
 	hasRow  bool
 	entries []search.Entry
 	hasEnts bool
@@ -185,8 +194,7 @@ func (c *candidate) reset(p spot) {
 	c.place, c.class, c.hasRow, c.hasEnts, c.unsure = p.Place, p.class, false, false, c.unsure[:0]
 }
 
-// head reads the candidate's row. It shares memory that the next candidate
-// overwrites nothing of, but its slices are reused.
+// head reads the candidate's row. It is valid until the next candidate.
 func (c *candidate) head() (*layout.Row, error) {
 	if c.hasRow {
 		return &c.row, nil
@@ -195,10 +203,10 @@ func (c *candidate) head() (*layout.Row, error) {
 		return nil, err
 	}
 	var err error
-	if c.raw, err = c.x.s.rawRow(c.place.RID, &c.row); err == nil && c.raw == nil {
-		err = ioError(errors.New("a spot without a resource"))
+	if c.raw, err = c.x.row(c.place.RID, &c.row, c.buf); err == nil && c.raw == nil {
+		err = ioError(errors.New("a posting without a resource"))
 	}
-	c.hasRow = err == nil
+	c.hasRow, c.buf = err == nil, c.raw
 	return &c.row, err
 }
 
@@ -214,7 +222,7 @@ func (c *candidate) values() ([]search.Entry, error) {
 	if err := c.x.spend(costBody); err != nil {
 		return nil, err
 	}
-	body, err := c.x.s.s.body(c.place.RID, row.VersionID)
+	body, err := c.x.body(c.place.RID, row.VersionID)
 	if err != nil {
 		return nil, err
 	}

@@ -84,16 +84,16 @@ func (s *Store) readRow(rid layout.RID, row *layout.Row) ([]byte, error) {
 
 // row reads the row of rid that held at t; found is false if there was none yet.
 func (s *snapshot) row(rid layout.RID, row *layout.Row) (found bool, err error) {
-	raw, err := s.rawRow(rid, row)
+	raw, err := s.s.readRow(rid, row)
+	if err == nil && row.T > s.t {
+		raw, err = s.olderRow(rid, row)
+	}
 	return raw != nil, err
 }
 
-// rawRow is row, and gives the bytes whose memory the row shares; nil if there
-// was none yet.
-func (s *snapshot) rawRow(rid layout.RID, row *layout.Row) (raw []byte, err error) {
-	if raw, err = s.s.readRow(rid, row); err != nil || row.T <= s.t {
-		return raw, err
-	}
+// olderRow reads the row before the one in row that held at t, and gives its
+// bytes, whose memory the row shares; nil if there was none yet.
+func (s *snapshot) olderRow(rid layout.RID, row *layout.Row) (raw []byte, err error) {
 	var lo, hi [32]byte
 	it, err := s.s.db.NewIter(&pebble.IterOptions{
 		LowerBound: layout.OldRowKey(lo[:0], rid, row.VersionID-1),
@@ -102,7 +102,6 @@ func (s *snapshot) rawRow(rid layout.RID, row *layout.Row) (raw []byte, err erro
 	if err != nil {
 		return nil, ioError(err)
 	}
-	raw = nil
 	for ok := it.First(); ok && raw == nil; ok = it.Next() {
 		var v []byte
 		if v, err = it.ValueAndErr(); err != nil {
@@ -195,21 +194,48 @@ func (s *snapshot) GetMany(ctx context.Context, keys []fhir.Key) ([]fhir.Resourc
 		return nil, err
 	}
 	defer leave()
-	out := make([]fhir.Resource, 0, len(keys))
+	x := s.exec(ctx)
+	out, err := x.many(keys)
+	return out, join(err, x.tree.Close())
+}
+
+func (x *exec) many(keys []fhir.Key) ([]fhir.Resource, error) {
+	hits := make([]hit, 0, len(keys))
+	var row layout.Row
 	for _, k := range keys {
-		if err := ctxError(ctx); err != nil {
+		if err := ctxError(x.ctx); err != nil {
 			return nil, err
 		}
-		r, err := s.at(k)
-		switch {
-		case errors.Is(err, fhir.E(fhir.NotFound)):
-		case err != nil:
+		rid, found, err := x.rid(k)
+		if err != nil {
 			return nil, err
-		case !r.Deleted():
-			out = append(out, r)
+		}
+		if !found {
+			continue
+		}
+		raw, err := x.row(rid, &row, nil)
+		if err != nil {
+			return nil, err
+		}
+		if raw != nil && !row.Deleted() {
+			hits = append(hits, hit{place: layout.Place{RID: rid}, row: raw})
 		}
 	}
-	return out, nil
+	return x.resources(hits)
+}
+
+// rid looks a resource up by its key.
+func (x *exec) rid(k fhir.Key) (rid layout.RID, found bool, err error) {
+	typ, err := x.s.s.names.Find(string(k.Type))
+	if typ == 0 || err != nil {
+		return 0, false, err
+	}
+	var buf [80]byte
+	v, err := x.tree.Get(layout.IDKey(buf[:0], typ, k.ID))
+	if err != nil || len(v) != 8 {
+		return 0, false, err
+	}
+	return layout.RID(binary.BigEndian.Uint64(v)), true, nil
 }
 
 // GetVersion reads one version that was made by t.
@@ -269,4 +295,12 @@ func (s *snapshot) keys(ctx context.Context, q *search.Query) ([]fhir.Key, error
 		out[i] = r.page[i].key
 	}
 	return out, nil
+}
+
+// join gives the first error.
+func join(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
 }

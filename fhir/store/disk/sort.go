@@ -94,6 +94,8 @@ func (c *collector) insert(h hit) {
 	if len(c.hits) == c.limit {
 		c.hits = c.hits[:c.limit-1]
 	}
+	h.row = bytes.Clone(h.row) // the candidate's memory is used again
+	h.key.ID = strings.Clone(h.key.ID)
 	c.hits = slices.Insert(c.hits, at, h)
 }
 
@@ -180,7 +182,7 @@ func (x *exec) sortTable(t fhir.Type, k *search.SortKey, of []spot) (sortTable, 
 	return tab, err
 }
 
-// postedSortValue gives entrySortValue of the entry behind a spot; cut says
+// postedSortValue gives entrySortValue of the entry behind a posting; cut says
 // that the posting does not hold it whole.
 func (x *exec) postedSortValue(p *definition.SearchParam, value []byte) (v sortValue, cut bool) {
 	if p.Code == layout.UpdatedList {
