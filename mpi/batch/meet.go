@@ -11,8 +11,8 @@ import (
 // Bounds of meeting. A list is the records under one key.
 const (
 	wideUpTo      = 200_000   // records up to which the ends of values make keys, too
-	readings      = 3000      // entries of lists read for a record, on average,
-	leastReadings = 1 << 26   // or so many in all
+	readings      = 1000      // entries of lists read for a record, on average,
+	leastReadings = 1 << 25   // or so many in all
 	perRecord     = 12        // pairs kept for a record, on average,
 	atLeast       = 1_000_000 // or so many in all
 )

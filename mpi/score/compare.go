@@ -11,6 +11,11 @@ import (
 func Compare(a, b *normal.Record) Vector {
 	var v Vector
 	v[Family], v[Given] = names(a, b)
+	for _, f := range [2]Field{Family, Given} {
+		if v[f] == NameKin {
+			v[f] = NameTypo
+		}
+	}
 	v[Birth] = births(a.Birth, b.Birth)
 	v[Sex] = sexes(a.Sex, b.Sex)
 	v[Citizen] = citizens(a, b)
@@ -50,6 +55,8 @@ func rank(l Level) int {
 		l = NameSwapped
 	case NameLook:
 		l = NameFuzzy
+	case NameKin:
+		l = NameTypo
 	}
 	return int(l) * int(l)
 }
@@ -197,6 +204,9 @@ func hanLevel(a, b []rune) Level {
 		return NameLook
 	}
 	if len(a) >= 2 && len(b) >= 2 && oneSlip(a, b) {
+		if len(a) == len(b) && differing(a, b) == 1 {
+			return NameKin
+		}
 		return NameTypo
 	}
 	for _, r := range a {
@@ -207,6 +217,15 @@ func hanLevel(a, b []rune) Level {
 		}
 	}
 	return NameDifferent
+}
+
+func differing(a, b []rune) (n int) {
+	for i := range a {
+		if a[i] != b[i] {
+			n++
+		}
+	}
+	return n
 }
 
 // lookAlike reports texts of one length that differ in one character, by its

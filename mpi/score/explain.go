@@ -113,6 +113,7 @@ var nameWords = []Text{silent,
 	{"不同", "Different"},
 	{"略有相似", "Faintly alike"},
 	{"只差一个字，字形相近", "One character apart, and the two look alike"},
+	{"一字不同，音形均不相近（兄弟姐妹常如此取名）", "One character is another, unlike in sound and look, as siblings are named"},
 }
 
 var textWords = []Text{silent, {"相同", "The same"}, {"只差一处", "One slip apart"}, {"大部分相同", "Most of it agrees"}, {"部分相同", "Half of it agrees"}, {"不同", "Different"}}

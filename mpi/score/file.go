@@ -149,7 +149,7 @@ func exchanged(family, given, fg, gf Level) (f, g Level) {
 }
 
 // crossed reports a level at which exchanged parts may be believed.
-func crossed(l Level) bool { return l == Silent || l <= NameClose || l == NameLook }
+func crossed(l Level) bool { return l == Silent || l <= NameClose || l == NameLook || l == NameKin }
 
 // letters compares two name parts in Latin letters.
 func letters(a, b string) Level {

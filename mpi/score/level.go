@@ -58,6 +58,7 @@ const (
 	NameDifferent                  // neither
 	NameRemote                     // files only: faintly alike, Jaro-Winkler 0.75 and more
 	NameLook                       // one character apart, and the two look alike: 己, 已
+	NameKin                        // files only: one han character another, unlike in sound and look: how siblings are named
 )
 
 // Levels of Birth.
@@ -118,8 +119,8 @@ var textLevels = []string{"silent", "exact", "slip", "close", "alike", "differen
 var levelNames = [AllFields][]string{
 	Citizen: {"silent", "equal", "repaired", "invalid-equal", "different", "two-valid"},
 	Cards:   {"silent", "several", "one", "slip", "different"},
-	Family:  {"silent", "exact", "sound", "fuzzy", "typo", "close", "swapped", "different", "remote", "lookalike"},
-	Given:   {"silent", "exact", "sound", "fuzzy", "typo", "close", "swapped", "different", "remote", "lookalike"},
+	Family:  {"silent", "exact", "sound", "fuzzy", "typo", "close", "swapped", "different", "remote", "lookalike", "kin"},
+	Given:   {"silent", "exact", "sound", "fuzzy", "typo", "close", "swapped", "different", "remote", "lookalike", "kin"},
 	Birth:   {"silent", "exact", "swapped", "slip", "partial", "year", "different", "near", "lunar"},
 	Sex:     {"silent", "same", "near", "different"},
 	Phone:   {"silent", "same", "near", "different"},

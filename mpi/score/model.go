@@ -111,7 +111,7 @@ func Load(data []byte) (*Model, error) {
 func newer(levels map[string][2]float64, f Field, l Level) (r [2]float64, ok bool) {
 	name := f == Family || f == Given
 	switch {
-	case f >= Fields, name && l == NameRemote, f == Birth && l == BirthNear, f == Citizen && l == CitizenOther:
+	case f >= Fields, name && (l == NameRemote || l == NameKin), f == Birth && l == BirthNear, f == Citizen && l == CitizenOther:
 		return [2]float64{0.5, 0.5}, true
 	case name && l == NameLook:
 		r, ok = levels[f.LevelName(NameTypo)]
@@ -181,8 +181,8 @@ func (m *Model) Weigh(v Vector, a, b *normal.Record) Result {
 		house = m.house.sum(&v, &extra)
 	}
 	r.Probability, _, r.LogOdds = m.odds(r.Weight, house)
-	if v[Citizen] == CitizenOther {
-		r.LogOdds, r.Probability = never, Probability(never)
+	if c := ceiling(v.Pack()); c < r.LogOdds {
+		r.LogOdds, r.Probability = c, Probability(c)
 	}
 	r.Grade = m.grade(r.Probability)
 	return r

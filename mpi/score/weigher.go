@@ -35,9 +35,6 @@ var rareText = [...]Field{Family, Given, Street, Number, City, Post, State, Birt
 // person. Below about floor it gives a bound that is below floor too, for
 // less work.
 func (w *Weigher) Weigh(v Packed, a, b int, floor float64) float64 {
-	if v.Level(Citizen) == CitizenOther {
-		return never
-	}
 	sum, house := 0.0, 0.0
 	for f := range AllFields {
 		sum += w.m.weights[f][v.Level(f)]
@@ -67,8 +64,25 @@ func (w *Weigher) Weigh(v Packed, a, b int, floor float64) float64 {
 		return sum + math.Log2(w.m.Prior) + 1
 	}
 	_, _, logOdds := w.m.odds(sum, house)
-	return logOdds
+	return min(logOdds, ceiling(v))
 }
+
+// ceiling is what the log2 odds cannot exceed, by rule: two valid citizen ids
+// are two people (ID-11), and who is named as siblings are, without a number in
+// common, may be a twin (ID-09): then a human looks.
+func ceiling(v Packed) float64 {
+	citizen, cards := v.Level(Citizen), v.Level(Cards)
+	switch {
+	case citizen == CitizenOther:
+		return never
+	case (v.Level(Given) == NameKin || v.Level(Family) == NameKin) && citizen != CitizenEqual && citizen != CitizenRepaired && cards != CardsOne && cards != CardsSeveral:
+		return sibling
+	}
+	return math.Inf(1)
+}
+
+// sibling is the log2 odds of what only a human should join.
+const sibling = -1
 
 // never is the log2 odds of people who hold two valid citizen ids (ID-11).
 const never = -40
