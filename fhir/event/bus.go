@@ -130,11 +130,15 @@ func startServer(cfg *Config) (*server.Server, error) {
 	return s, nil
 }
 
+// repeats is how long the stream remembers what it has: longer than the tail
+// waits before it tries again. It remembers in memory, so no longer than that.
+const repeats = time.Minute
+
 // stream makes the stream or brings its settings up to date.
 func (b *Bus) stream(ctx context.Context) (jetstream.Stream, error) {
 	s, err := b.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name: Stream, Subjects: []string{Subject + ">"}, Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage,
-		MaxAge: b.cfg.MaxAge, Discard: jetstream.DiscardOld, Duplicates: min(10*time.Minute, b.cfg.MaxAge), Replicas: max(b.cfg.Replicas, 1),
+		MaxAge: b.cfg.MaxAge, Discard: jetstream.DiscardOld, Duplicates: min(repeats, b.cfg.MaxAge), Replicas: max(b.cfg.Replicas, 1),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("event: stream %s: %w", Stream, err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hutong/fhir"
+	"hutong/fhir/codec"
 	"hutong/fhir/store"
 )
 
@@ -56,12 +57,31 @@ type wire struct {
 }
 
 // MarshalJSON writes the payload of a message.
-func (e Event) MarshalJSON() ([]byte, error) {
-	w := wire{Key: e.Key.String(), Version: e.VersionID, T: e.T, Method: e.Method.String(), At: e.LastUpdated.UTC(), Custodian: e.Custodian}
-	for _, p := range e.Patients {
-		w.Patients = append(w.Patients, p.String())
+func (e Event) MarshalJSON() ([]byte, error) { return e.payload(), nil }
+
+// payload writes wire, without what reflection costs for every version that is
+// ever stored.
+func (e *Event) payload() []byte {
+	b := codec.AppendString(append(make([]byte, 0, 256), `{"key":`...), e.Key.String())
+	b = strconv.AppendUint(append(b, `,"version":`...), e.VersionID, 10)
+	b = strconv.AppendUint(append(b, `,"t":`...), uint64(e.T), 10)
+	b = codec.AppendString(append(b, `,"method":`...), e.Method.String())
+	b = append(e.LastUpdated.UTC().AppendFormat(append(b, `,"at":"`...), time.RFC3339Nano), '"')
+	for i, p := range e.Patients {
+		if i == 0 {
+			b = append(b, `,"patients":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = codec.AppendString(b, p.String())
 	}
-	return json.Marshal(w)
+	if len(e.Patients) > 0 {
+		b = append(b, ']')
+	}
+	if e.Custodian != "" {
+		b = codec.AppendString(append(b, `,"custodian":`...), e.Custodian)
+	}
+	return append(b, '}')
 }
 
 // UnmarshalJSON reads the payload of a message.

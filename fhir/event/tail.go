@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -33,7 +34,9 @@ type tail struct {
 	js     jetstream.JetStream
 	stream int64 // when the stream was made: another stream starts from the beginning
 	cursor fhir.T
-	log    zerolog.Logger
+	// sequence is the stream's last one, 0 if it is not known.
+	sequence uint64
+	log      zerolog.Logger
 
 	published atomic.Uint64
 	behind    atomic.Int64 // Unix milliseconds of the oldest version not yet published; 0 = none
@@ -145,30 +148,85 @@ func (t *tail) round(ctx context.Context) error {
 
 // publish returns when the stream holds all of the changes.
 func (t *tail) publish(ctx context.Context, changes []store.Change) error {
-	acks := make([]jetstream.PubAckFuture, 0, len(changes))
-	for i := range changes {
-		e := of(&changes[i])
-		payload, err := json.Marshal(e)
+	for part := range slices.Chunk(changes, unacknowledged) {
+		messages := make([]*nats.Msg, len(part))
+		for i := range part {
+			messages[i] = message(&part[i])
+		}
+		whole, err := t.send(ctx, messages)
+		if err == nil && !whole {
+			err = t.insist(ctx, messages)
+		}
+		if err != nil {
+			return fmt.Errorf("event: publish: %w", err)
+		}
+	}
+	return nil
+}
+
+func message(c *store.Change) *nats.Msg {
+	e := of(c)
+	return &nats.Msg{
+		Subject: Subject + string(e.Key.Type), Data: e.payload(),
+		Header: nats.Header{jetstream.MsgIDHeader: {e.id()}},
+	}
+}
+
+// unacknowledged is how many messages go out before the stream is asked where
+// it stands; JetStream drops what it cannot queue, and takes 10,000.
+const unacknowledged = 256
+
+// send asks for the acknowledgement of the last message only: if the stream
+// has grown by all of them, it holds all of them. Acknowledging each costs both
+// sides more than storing it does. whole is false where that cannot be told:
+// at the beginning, after repeats, and where somebody else publishes, too.
+func (t *tail) send(ctx context.Context, messages []*nats.Msg) (whole bool, err error) {
+	if t.sequence == 0 {
+		return false, nil
+	}
+	last := len(messages) - 1
+	for _, m := range messages[:last] {
+		if err := t.js.Conn().PublishMsg(m); err != nil {
+			return false, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	ack, err := t.js.PublishMsg(ctx, messages[last])
+	if err != nil {
+		t.sequence = 0
+		return false, err
+	}
+	whole = ack.Sequence == t.sequence+uint64(len(messages))
+	t.sequence = ack.Sequence
+	return whole, nil
+}
+
+// insist has each message acknowledged; the stream drops those that it has
+// already.
+func (t *tail) insist(ctx context.Context, messages []*nats.Msg) error {
+	acks := make([]jetstream.PubAckFuture, 0, len(messages))
+	for _, m := range messages {
+		again := &nats.Msg{Subject: m.Subject, Data: m.Data, Header: m.Header}
+		ack, err := t.js.PublishMsgAsync(again, jetstream.WithStallWait(publishTimeout))
 		if err != nil {
 			return err
 		}
-		m := &nats.Msg{Subject: Subject + string(e.Key.Type), Data: payload}
-		ack, err := t.js.PublishMsgAsync(m, jetstream.WithMsgID(e.id()), jetstream.WithStallWait(publishTimeout))
-		if err != nil {
-			return fmt.Errorf("event: publish: %w", err)
-		}
 		acks = append(acks, ack)
 	}
+	end := uint64(0)
 	for _, ack := range acks {
 		select {
-		case <-ack.Ok():
+		case a := <-ack.Ok():
+			end = max(end, a.Sequence)
 		case err := <-ack.Err():
-			return fmt.Errorf("event: publish: %w", err)
+			return err
 		case <-time.After(publishTimeout):
-			return errors.New("event: the stream did not acknowledge in time")
+			return errors.New("the stream did not acknowledge in time")
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+	t.sequence = end
 	return nil
 }

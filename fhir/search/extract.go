@@ -136,7 +136,7 @@ func (x *Extractor) Extract(dst []Entry, d *codec.Doc, i uint32, rw codec.Rewrit
 }
 
 // usualEntries is room for the values of most resources.
-const usualEntries = 24
+const usualEntries = 16
 
 // ExtractBody is Extract of a stored body; key is the resource's own.
 func (x *Extractor) ExtractBody(b fhir.Body, key fhir.Key) ([]Entry, fhir.Facts, error) {

@@ -59,12 +59,8 @@ func Open(dir string, o disk.Options) (*Store, error) {
 		s.fs = vfs.Default
 	}
 	if o.Cache == nil {
-		size := o.CacheBytes
-		if size == 0 {
-			size = 128 << 20
-		}
-		s.opts.Cache = pebble.NewCache(size) // shared by the engines that follow each other
-		defer s.opts.Cache.Unref()           // each engine holds a reference of its own
+		s.opts.Cache = pebble.NewCache(o.CacheSize()) // shared by the engines that follow each other
+		defer s.opts.Cache.Unref()                    // each engine holds a reference of its own
 	}
 	if err := s.fs.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("revive: open %s: %w", dir, err)
