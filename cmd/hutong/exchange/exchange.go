@@ -23,6 +23,7 @@ import (
 	"hutong/fhir/interact"
 	"hutong/fhir/search"
 	"hutong/fhir/store"
+	"hutong/fhir/store/disk/backup"
 	"hutong/fhir/subscription"
 	"hutong/fhir/term"
 	"hutong/fhir/term/ucum"
@@ -33,6 +34,8 @@ import (
 	"hutong/gateway/consult"
 	"hutong/gateway/recognition"
 	"hutong/mpi"
+	"hutong/mpi/announce"
+	"hutong/mpi/policy"
 	"hutong/profiles"
 )
 
@@ -46,10 +49,14 @@ type Exchange struct {
 	log   zerolog.Logger
 	Store store.Store
 	index *mpi.Index
-	trail *audit.Log // nil in open mode
+	known *announce.Tail // of the index's changes
+	rules *policy.Policy // of the index
+	trail *audit.Log     // nil in open mode
 	fhir  *interact.Service
 	bus   *event.Bus
-	hooks *subscription.Service // nil in open mode: nobody is there to subscribe
+
+	archive *backup.Archive       // nil: none is kept
+	hooks   *subscription.Service // nil in open mode: nobody is there to subscribe
 
 	parser *search.Parser
 	units  ucum.Units
@@ -68,7 +75,7 @@ type Exchange struct {
 // the result.
 func Open(ctx context.Context, cfg Settings, log zerolog.Logger) (*Exchange, error) {
 	e := &Exchange{cfg: cfg, log: log}
-	return e.open(ctx, e.openRepository, e.openGateway, e.openEvents, e.openHTTP)
+	return e.open(ctx, e.openRepository, e.openArchive, e.openGateway, e.openEvents, e.openHTTP)
 }
 
 // OpenOffline opens what the commands need that work beside a stopped server.
@@ -115,8 +122,7 @@ func (e *Exchange) openRepository(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.index, err = mpi.Open(ctx, mpi.Config{Space: e.Store.Space("mpi"), Read: e.read, Log: e.log})
-	if err != nil {
+	if err := e.openIndex(ctx, own); err != nil {
 		return err
 	}
 	e.parser = search.NewParser(defs, options)
@@ -223,10 +229,18 @@ func (e *Exchange) openEvents(ctx context.Context) (err error) {
 	e.stop = stop
 	e.idle.Go(func() { e.consult.Run(background, 10*time.Minute, e.log) })
 	e.idle.Go(func() { e.Auth.Run(background) })
+	if e.archive != nil {
+		e.archiving(background)
+	}
 	if e.trail != nil {
 		e.idle.Go(func() { e.anchor(background, 10*time.Minute) })
 		e.idle.Go(func() { e.notify(background) })
 	}
+	persons, err := e.bus.Topic(ctx, announce.Stream, announce.Subject)
+	if err != nil {
+		return err
+	}
+	e.idle.Go(func() { e.known.Run(background, e.index, persons) })
 	// The index heard of each commit as a follower; what it missed then (its
 	// deadline, a crash) reaches it here.
 	return e.bus.Subscribe(background, "mpi", event.Subject+"Patient", func(ctx context.Context, ev event.Event) error {
@@ -263,6 +277,9 @@ func (e *Exchange) Close(ctx context.Context) error {
 	}
 	if e.trail != nil {
 		errs = append(errs, e.trail.Close(ctx))
+	}
+	if e.archive != nil {
+		errs = append(errs, e.archive.Close(ctx))
 	}
 	if e.Store != nil {
 		errs = append(errs, e.Store.Close())

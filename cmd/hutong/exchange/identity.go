@@ -1,16 +1,101 @@
 package exchange
 
 import (
+	"context"
+	"fmt"
+	"os"
 	"slices"
 
 	"github.com/gin-gonic/gin"
 
 	"hutong/fhir"
 	"hutong/fhir/rest"
+	"hutong/fhir/store"
 	"hutong/gateway/audit"
 	"hutong/gateway/principal"
+	"hutong/mpi"
+	"hutong/mpi/announce"
+	"hutong/mpi/merge"
+	"hutong/mpi/model"
+	"hutong/mpi/policy"
+	"hutong/mpi/report"
 	mpirest "hutong/mpi/rest"
 )
+
+// openIndex opens the index with the region's policy and models. own is where
+// the server remembers which content a model's version has.
+func (e *Exchange) openIndex(ctx context.Context, own store.Space) (err error) {
+	if e.rules, err = loadPolicy(e.cfg.Identity); err != nil {
+		return err
+	}
+	e.known = announce.New(e.log)
+	cfg := mpi.Config{Space: e.Store.Space("mpi"), Read: e.read, Policy: e.rules, Changed: e.known.Wake, Log: e.log}
+	force, err := e.loadModel(ctx, own, e.cfg.Model, "in force")
+	if err != nil {
+		return err
+	}
+	shadow, err := e.loadModel(ctx, own, e.cfg.Shadow, "shadow")
+	if err != nil {
+		return err
+	}
+	if force != nil {
+		cfg.Model = force.Model
+	}
+	if shadow != nil {
+		cfg.Shadow = shadow.Model
+	}
+	e.index, err = mpi.Open(ctx, cfg)
+	return err
+}
+
+func loadPolicy(path string) (*policy.Policy, error) {
+	if path == "" {
+		return policy.Default()
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("--mpi-policy: %w", err)
+	}
+	return policy.Load(data)
+}
+
+// loadModel loads a model file and says in the log which it is; nil for "".
+func (e *Exchange) loadModel(ctx context.Context, own store.Space, path, use string) (*model.Loaded, error) {
+	if path == "" {
+		return nil, nil
+	}
+	m, err := model.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	e.log.Info().Str("model", m.Version).Str("sha256", m.Checksum).Str("use", use).Msg("mpi: model loaded")
+	return m, model.Pin(ctx, own, m)
+}
+
+// identityHandlers are the index's interface.
+func (e *Exchange) identityHandlers() (*mpirest.Handlers, error) {
+	merges, err := merge.New(merge.Config{Index: e.index, Space: e.Store.Space("merge"), Records: e.fhir, Read: e.read})
+	if err != nil {
+		return nil, err
+	}
+	return mpirest.New(mpirest.Config{
+		Index: e.index, Reports: report.Reader{Space: e.Store.Space("mpi")}, Policy: e.rules, Merges: merges, Merger: e.merger,
+		Authorize: e.authorizeIdentity, Disclosed: e.identityDisclosed,
+	})
+}
+
+// merger says who merges: a hospital's system what its hospital owns, a steward
+// persons.
+func (e *Exchange) merger(c *gin.Context) (by merge.By, err error) {
+	p := principal.From(c.Request.Context())
+	if p.Open || p.Has(principal.Steward) {
+		by.Steward = true
+		return by, nil
+	}
+	by.Organization = p.Organization
+	by.Caller, err = e.policy.FromRequest(c)
+	return by, err
+}
 
 // identityRights says which roles may take which action of the index's
 // interface. A resident's person is held against their own beside it.
@@ -21,6 +106,7 @@ var identityRights = map[string][]principal.Role{
 	"identity.queue":    {principal.Steward},
 	"identity.decide":   {principal.Steward},
 	"identity.full":     {principal.Steward, principal.Resident},
+	"identity.merge":    {principal.HIS, principal.Steward},
 }
 
 // authorizeIdentity answers the index's question whether the caller may take
@@ -56,6 +142,7 @@ func identityOperations(h *mpirest.Handlers) []rest.Operation {
 	return []rest.Operation{
 		{Type: "Patient", Name: "$match", Handler: h.Match, Definition: "http://hl7.org/fhir/OperationDefinition/Patient-match"},
 		{Type: "Patient", Name: "$ihe-pix", Reads: true, Handler: h.CrossReference, Definition: "https://profiles.ihe.net/ITI/PIXm/OperationDefinition/IHE.PIXm.pix"},
+		{Type: "Patient", Name: "$merge", Handler: h.Merge, Definition: "http://hl7.org/fhir/OperationDefinition/Patient-merge"},
 		{Type: "Patient", Name: "$person", Level: rest.InstanceLevel, Reads: true, Handler: h.Person},
 	}
 }

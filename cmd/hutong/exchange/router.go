@@ -18,7 +18,6 @@ import (
 	"hutong/gateway/auth"
 	"hutong/gateway/principal"
 	"hutong/gateway/web"
-	mpirest "hutong/mpi/rest"
 )
 
 // openHTTP mounts every room's routes on one router.
@@ -46,7 +45,7 @@ func (e *Exchange) openHTTP(context.Context) error {
 	site.Mount(r)
 	e.Auth.Mount(r)
 
-	identity, err := mpirest.New(mpirest.Config{Index: e.index, Authorize: e.authorizeIdentity, Disclosed: e.identityDisclosed})
+	identity, err := e.identityHandlers()
 	if err != nil {
 		return err
 	}
@@ -74,6 +73,7 @@ func (e *Exchange) openHTTP(context.Context) error {
 	many.Mount(api.Group("/bulk"))
 	e.consult.Mount(api.Group("/consultations"))
 	api.GET("/audit/verify", e.verifyAudit)
+	e.mountAdmin(api.Group("/admin"))
 	e.recognition.Mount(r.Group("/cds-services", authenticate), api.Group("/recognition"))
 	r.NoRoute(rest.NoRoute)
 	r.NoMethod(func(c *gin.Context) {

@@ -29,7 +29,12 @@ type Settings struct {
 	Timezone  string        `default:"Local" help:"Zone of dates that carry none; fixed for a data directory." placeholder:"Asia/Shanghai"`
 	HookHosts []string      `name:"hook-host" help:"Hosts that subscribers' REST hooks may be at though they are private or without TLS: names, addresses, prefixes." placeholder:"HOST"`
 	HookBody  bool          `name:"hook-content" help:"Let notifications carry the resource; otherwise they name it at most."`
+	Model     string        `name:"mpi-model" type:"path" help:"Trained model of the person index (hutong mpi train); default is the built-in one." placeholder:"FILE"`
+	Shadow    string        `name:"mpi-shadow-model" type:"path" help:"Model that judges beside the one in force, for a report only." placeholder:"FILE"`
+	Identity  string        `name:"mpi-policy" type:"path" help:"Region's identity policy (JSON): trust of sources, survivorship, what needs two people." placeholder:"FILE"`
 	CacheMB   int           `name:"cache-mb" default:"64" help:"Block cache of the embedded engine, MiB."`
+	Archive   string        `type:"path" help:"Directory for copies of the store and an archive of every commit, best on another disk: see hutong restore." placeholder:"DIR"`
+	CopyEvery time.Duration `name:"copy-every" default:"24h" help:"With --archive: how often the store is copied whole; 0 is only when asked."`
 	LogLevel  string        `name:"log-level" enum:"trace,debug,info,warn,error" default:"info" help:"Least severe log line."`
 	LogFormat string        `name:"log-format" enum:"json,console" default:"json" help:"json or console."`
 	Pprof     string        `help:"Loopback address that serves profiles (/debug/pprof/); none by default." placeholder:"127.0.0.1:6060"`
