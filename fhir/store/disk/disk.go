@@ -195,6 +195,13 @@ func (s *Store) pebbleOptions() *pebble.Options {
 			Enabled: true, MinimumSize: 400, MaxBlobReferenceDepth: 10, RewriteMinimumAge: 15 * time.Minute, TargetGarbageRatio: 0.3,
 		}
 	}
+	// Bodies are compressed well; all that is read to find them, fast.
+	o.Experimental.SpanPolicyFunc = func(start []byte) (pebble.SpanPolicy, []byte, error) {
+		if len(start) > 0 && start[0] > 'B' {
+			return pebble.SpanPolicy{PreferFastCompression: true}, nil, nil
+		}
+		return pebble.SpanPolicy{}, []byte{'B' + 1}, nil
+	}
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionBalanced })
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
