@@ -32,6 +32,8 @@ type cli struct {
 	Mpi         mpiCmd         `cmd:"" help:"Match plain CSV files of people with the index's engine."`
 	Bench       bench.Cmd      `cmd:"" help:"Measure: load a seeded region, send load, write a report."`
 	Fsck        keep.Fsck      `cmd:"" help:"Prove every index row of a stopped store against its resources."`
+	Backup      keep.Backup    `cmd:"" help:"Copy the store, running or stopped."`
+	Restore     keep.Restore   `cmd:"" help:"Rebuild a store from a backup, as of any archived moment."`
 	VerifyAudit verifyAuditCmd `cmd:"" help:"Prove the audit chain whole."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }

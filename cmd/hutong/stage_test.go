@@ -30,6 +30,8 @@ type stage struct {
 	hero  region.Facts
 	guest guest
 	e     *exchange.Exchange
+	// archive is where the exchange keeps its archive when it is started next.
+	archive string
 
 	mu     sync.Mutex
 	tokens map[string]string
@@ -56,6 +58,7 @@ func raise(t *testing.T, people int) *stage {
 func (s *stage) start() {
 	s.t.Helper()
 	cfg := s.demo.settings()
+	cfg.Archive = s.archive
 	if err := cfg.Check(); err != nil {
 		s.t.Fatal(err)
 	}
