@@ -66,7 +66,7 @@ func (in *includer) forward(ctx context.Context, from []fhir.Resource, inc *sear
 		if inc.Source != "" && from[i].Type != inc.Source {
 			continue
 		}
-		entries, _, err := in.s.cfg.Extractor.ExtractBody(from[i].Body, from[i].Key)
+		entries, err := in.s.cfg.Extractor.References(from[i].Body)
 		if err != nil {
 			return err
 		}

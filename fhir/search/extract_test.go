@@ -292,9 +292,27 @@ func TestExtractEverySharedResource(t *testing.T) {
 			resources++
 			entries += len(got)
 			checkEntries(t, filepath.Base(f), got)
+			checkReferences(t, k, d, i, got)
 		}
 	}
 	t.Logf("%d entries of %d resources", entries, resources)
+}
+
+// checkReferences: References gives what the whole extraction gives of them.
+func checkReferences(t *testing.T, k kit, d *codec.Doc, i uint32, entries []search.Entry) {
+	t.Helper()
+	body, err := codec.NewBody(d, i, codec.BodyOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := k.x.References(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := slices.DeleteFunc(slices.Clone(entries), func(e search.Entry) bool { return e.Param.Type != definition.Reference })
+	if !slices.EqualFunc(got, want, func(a, b search.Entry) bool { return a.Param == b.Param && showEntry(&a) == showEntry(&b) }) {
+		t.Errorf("%s: %d references, want %d", d.ResourceType(i), len(got), len(want))
+	}
 }
 
 func checkEntries(t *testing.T, name string, entries []search.Entry) {

@@ -44,7 +44,7 @@ const flushAt = 64 << 10
 // WriteTo writes the Bundle as JSON, in pieces of about 64 KiB.
 func (b *Bundle) WriteTo(w io.Writer) (int64, error) {
 	var written int64
-	buf := b.head(make([]byte, 0, flushAt+flushAt/4))
+	buf := b.head(make([]byte, 0, b.room()))
 	for i := range b.Entries {
 		buf = append(buf, separator(i)...)
 		buf = b.Entries[i].append(buf)
@@ -63,6 +63,19 @@ func (b *Bundle) WriteTo(w io.Writer) (int64, error) {
 	}
 	n, err := w.Write(append(buf, '}'))
 	return written + int64(n), err
+}
+
+// room is about what the Bundle takes, or a piece of it: most are small.
+func (b *Bundle) room() int {
+	n := 1 << 10
+	for i := range b.Entries {
+		if n > flushAt {
+			return flushAt + flushAt/4
+		}
+		e := &b.Entries[i]
+		n += len(e.JSON) + len(e.Resource.Body.Raw) + len(e.FullURL) + 512
+	}
+	return n
 }
 
 func separator(i int) string {
