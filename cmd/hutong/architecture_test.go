@@ -51,8 +51,10 @@ func TestOnlyTheBinaryAndTestsNameAnEngine(t *testing.T) {
 	for line := range strings.SplitSeq(strings.TrimSpace(string(out)), "\n") {
 		f := strings.Fields(line)
 		engine := strings.HasPrefix(f[0], "hutong/fhir/store/") || strings.HasPrefix(f[0], "hutong/cmd/")
-		if !engine && slices.Contains(f[1:], "hutong/fhir/store/disk") {
-			t.Errorf("%s imports the disk engine; it may know only hutong/fhir/store", f[0])
+		for _, name := range []string{"hutong/fhir/store/disk", "hutong/fhir/store/mongo"} {
+			if !engine && slices.Contains(f[1:], name) {
+				t.Errorf("%s imports the engine %s; it may know only hutong/fhir/store", f[0], name)
+			}
 		}
 	}
 }

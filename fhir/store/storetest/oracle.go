@@ -55,7 +55,7 @@ func (b *bench) world(seed uint64) {
 	if b.h.Reopen != nil && seed%2 == 1 {
 		b.s = b.h.Reopen()
 	}
-	const questions = 150
+	questions := b.times(150)
 	answered := 0
 	for range questions {
 		q := g.question(o, moments[len(moments)-1])
@@ -63,7 +63,11 @@ func (b *bench) world(seed uint64) {
 			answered++
 		}
 		for _, s := range moments {
-			if diff := b.compare(o, s, q, 1+g.IntN(12)); diff != "" {
+			count := 1 + g.IntN(12)
+			if b.h.Slow {
+				count *= 5
+			}
+			if diff := b.compare(o, s, q, count); diff != "" {
 				b.Errorf("seed %d: %s", seed, b.shrink(o, s, q))
 				return
 			}

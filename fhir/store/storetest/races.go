@@ -13,8 +13,8 @@ import (
 
 // guards: of 64 concurrent conditional creates one creates.
 func guards(b *bench) {
-	const racers, rounds = 64, 8
-	for round := range rounds {
+	const racers = 64
+	for round := range b.times(8) {
 		criteria := fmt.Sprintf("Patient?identifier=http://example.org/card|c%d", round)
 		q := b.query(criteria)
 		var wg sync.WaitGroup
@@ -58,7 +58,8 @@ func guards(b *bench) {
 // readersAndWriters: while writers change everything, a reader at one snapshot
 // gets one answer, however often and by whatever path it asks.
 func readersAndWriters(b *bench) {
-	const patients, writers, rounds = 6, 3, 60
+	const patients, writers = 6, 3
+	rounds := b.times(60)
 	var wg sync.WaitGroup
 	stop := make(chan struct{})
 	for w := range writers {

@@ -28,6 +28,9 @@ type Harness struct {
 	// Reopen closes the engine and opens it again on the same data. nil if
 	// there is nothing to reopen.
 	Reopen func() store.Store
+	// Slow engines, such as one on a test server without indexes, are asked less
+	// often the same thing. No test is left out.
+	Slow bool
 	// Check proves the engine's indexes against its resources. It runs after
 	// every test. nil if the engine has none.
 	Check func(ctx context.Context) error
@@ -145,6 +148,15 @@ type bench struct {
 	h   *Harness
 	s   store.Store
 	ctx context.Context
+}
+
+// times is how often a test does the same thing: n, or a quarter of it where
+// the engine is slow.
+func (b *bench) times(n int) int {
+	if b.h.Slow {
+		return (n + 3) / 4
+	}
+	return n
 }
 
 func (b *bench) must(err error) {

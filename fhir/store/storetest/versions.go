@@ -122,7 +122,8 @@ func expectations(b *bench) {
 
 // atomicity: a bundle is seen whole or not at all.
 func atomicity(b *bench) {
-	const writers, rounds, size = 4, 25, 8
+	const writers, size = 4, 8
+	rounds := b.times(25)
 	var wg sync.WaitGroup
 	stop := make(chan struct{})
 	for w := range writers {
