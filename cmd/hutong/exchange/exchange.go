@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"hutong/fhir"
@@ -45,8 +46,10 @@ var Version = "dev"
 // Exchange is every room of the house, opened and wired. Fields are in the
 // order in which they are opened; Close goes backwards.
 type Exchange struct {
-	cfg   Settings
-	log   zerolog.Logger
+	cfg     Settings
+	log     zerolog.Logger
+	metrics *prometheus.Registry
+
 	Store store.Store
 	index *mpi.Index
 	known *announce.Tail // of the index's changes
@@ -74,13 +77,13 @@ type Exchange struct {
 // Open opens the data directory and wires the rooms. The caller closes
 // the result.
 func Open(ctx context.Context, cfg Settings, log zerolog.Logger) (*Exchange, error) {
-	e := &Exchange{cfg: cfg, log: log}
+	e := &Exchange{cfg: cfg, log: log, metrics: prometheus.NewRegistry()}
 	return e.open(ctx, e.openRepository, e.openArchive, e.openGateway, e.openEvents, e.openHTTP)
 }
 
 // OpenOffline opens what the commands need that work beside a stopped server.
 func OpenOffline(ctx context.Context, cfg Settings, log zerolog.Logger) (*Exchange, error) {
-	e := &Exchange{cfg: cfg, log: log}
+	e := &Exchange{cfg: cfg, log: log, metrics: prometheus.NewRegistry()}
 	return e.open(ctx, e.openRepository, e.openGateway)
 }
 
@@ -220,7 +223,7 @@ func (e *Exchange) openGateway(ctx context.Context) (err error) {
 // openEvents starts the tail of the change log and those who follow it.
 func (e *Exchange) openEvents(ctx context.Context) (err error) {
 	e.bus, err = event.Start(ctx, event.Config{
-		Store: e.Store, URL: e.cfg.NATS, Dir: filepath.Join(e.cfg.Data, "nats"), Log: e.log,
+		Store: e.Store, URL: e.cfg.NATS, Dir: filepath.Join(e.cfg.Data, "nats"), Log: e.log, Metrics: e.metrics,
 	})
 	if err != nil {
 		return err

@@ -28,16 +28,18 @@ func (e *Exchange) openHTTP(context.Context) error {
 	if err := r.SetTrustedProxies(nil); err != nil {
 		return err
 	}
-	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	r.Use(e.observe(metrics), secureHeaders)
+	e.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if engine, ok := e.Store.(interface{ Metrics() prometheus.Collector }); ok {
+		e.metrics.MustRegister(engine.Metrics())
+	}
+	r.Use(e.observe(e.metrics), secureHeaders)
 
 	r.GET("/", func(c *gin.Context) { c.Redirect(http.StatusFound, "/resident/") })
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
 		r.Handle(method, "/healthz", func(c *gin.Context) { c.String(http.StatusOK, "ok\n") })
 		r.Handle(method, "/readyz", e.ready)
 	}
-	r.GET("/metrics", gin.WrapH(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})))
+	r.GET("/metrics", gin.WrapH(promhttp.HandlerFor(e.metrics, promhttp.HandlerOpts{})))
 	site, err := web.New()
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ func (e *Exchange) openHooks(x *search.Extractor, defs *definition.Set, cfg *int
 	e.hooks, err = subscription.New(subscription.Config{
 		Store: e.Store, Space: e.Store.Space("subscription"), Defs: defs, Parser: e.parser, Extractor: x, Persons: e.index,
 		Auditor: e.trail, Access: subscribers{e}, BaseURL: cfg.BaseURL, Custodian: e.cfg.Operator,
-		Content: e.cfg.HookBody, Hosts: e.cfg.hookHosts(), Log: e.log,
+		Content: e.cfg.HookBody, Hosts: e.cfg.hookHosts(), Log: e.log, Metrics: e.metrics,
 	})
 	if err != nil {
 		return err
