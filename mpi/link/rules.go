@@ -133,6 +133,9 @@ func (r *Rules) judge(a, b *normal.Record, s *score.Result, now time.Time) (Kind
 	if len(strong) >= 2 && samePerson(a, b, s) && !likeTwins(a, b, s) {
 		return Link, []Reason{TwoCards}
 	}
+	if r.demographic(a, b, s) {
+		return Link, []Reason{SamePerson}
+	}
 	return r.probable(a, b, s)
 }
 

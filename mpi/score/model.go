@@ -19,6 +19,9 @@ type Thresholds struct {
 	Probable float64 `json:"probable"`
 	Possible float64 `json:"possible"`
 	Review   float64 `json:"review"`
+	// Link is the probability from which two records without a number in common
+	// are linked unasked, where the identity rules allow; 0 is never.
+	Link float64 `json:"link,omitempty"`
 }
 
 // Model weighs vectors. Immutable after it is made; safe for concurrent use.

@@ -1,6 +1,10 @@
 package score
 
-import "hutong/mpi/normal"
+import (
+	"strings"
+
+	"hutong/mpi/normal"
+)
 
 // citizens compares the citizen ids of two records: equal beats all, two valid
 // ones that differ are different people.
@@ -133,12 +137,67 @@ func lines(a, b string) Level {
 		return PlaceExact
 	}
 	switch slip, d, jw, _ := likenesses(a, b); {
-	case d >= 0.7 || slip || jw >= 0.92:
+	case d >= 0.7 || slip || jw >= 0.92 || within(a, b) || sameDoor(a, b):
 		return PlaceClose
 	case d >= 0.4:
 		return PlaceRegion
 	}
 	return PlaceDifferent
+}
+
+// within reports a line that is the beginning or the end of the other, its
+// house number complete: 凤天路12 of 凤天路12金科花园3栋.
+func within(a, b string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	if len(a) < 10 || !strings.ContainsAny(a, "0123456789") {
+		return false
+	}
+	rest, begins := strings.CutPrefix(b, a)
+	return begins && !digit(rest[0]) || strings.HasSuffix(b, a)
+}
+
+func digit(c byte) bool { return c >= '0' && c <= '9' }
+
+// sameDoor reports two ways to write one flat: the last two numbers or more
+// agree, the last is that of a room, and so do the characters before them:
+// 渝北区金科花园12栋3 405 and 学府大道25金科花园12栋3单元405.
+func sameDoor(a, b string) bool {
+	var bufA, bufB [8]span
+	x, y := spans(bufA[:0], a), spans(bufB[:0], b)
+	same := 0
+	for same < min(len(x), len(y)) && x[len(x)-1-same].in(a) == y[len(y)-1-same].in(b) {
+		same++
+	}
+	if same < 2 || x[len(x)-1].to-x[len(x)-1].from < 3 {
+		return false
+	}
+	a, b = a[:x[len(x)-same].from], b[:y[len(y)-same].from]
+	const characters = 2 * 3 // bytes
+	return len(a) >= characters && len(b) >= characters && a[len(a)-characters:] == b[len(b)-characters:]
+}
+
+// span is where a number stands in a text.
+type span struct{ from, to int }
+
+func (s span) in(text string) string { return text[s.from:s.to] }
+
+func spans(out []span, s string) []span {
+	for i := 0; i < len(s); i++ {
+		if !digit(s[i]) {
+			continue
+		}
+		from := i
+		for i < len(s) && digit(s[i]) {
+			i++
+		}
+		if len(out) == cap(out) {
+			return out[:0] // more numbers than an address has
+		}
+		out = append(out, span{from, i})
+	}
+	return out
 }
 
 func places(a, b *normal.Address) Level {

@@ -176,3 +176,11 @@ func (m *Model) WithFrequency(f Frequency) *Model {
 	out.Frequency = f
 	return &out
 }
+
+// WithLink gives the model with another probability from which records are
+// linked unasked (Thresholds.Link).
+func (m *Model) WithLink(p float64) *Model {
+	out := *m
+	out.Thresholds.Link = p
+	return &out
+}

@@ -134,7 +134,7 @@ func (g *generator) child(father, mother *person, born time.Time, female bool, s
 	p := g.new(father.home, born, female)
 	p.mother, p.family = mother, father.family
 	p.given = g.given(born.Year(), female)
-	for shared != "" && (p.given == besides || len(p.given) != len(besides) || len(p.given) > 3 && p.given[:3] != besides[:3]) { // twins are named alike
+	for shared != "" && (p.given == besides || len(p.given) != len(besides) || len(p.given) > 3 && p.given[:3] != besides[:3] || g.tables.spell(p.given) == g.tables.spell(besides)) { // twins are named alike, but not so that one calls both
 		p.given = g.given(born.Year(), female)
 		if len(p.given) > 3 {
 			p.given = shared + p.given[3:]

@@ -17,7 +17,7 @@ func (g *generator) write(p *person) {
 	if p.order > 0 {
 		since = append(since, "twin")
 	}
-	if p.mother != nil && Today.Year()-p.born.Year() <= 5 && g.often(4000) {
+	if p.mother != nil && Today.Year()-p.born.Year() <= 5 && g.often(1500) {
 		g.emit(g.newborn(p))
 	}
 	for range visits {

@@ -59,7 +59,7 @@ func (c *Cmd) Run(ctx context.Context) error {
 	for _, part := range []struct {
 		wanted int
 		run    func(context.Context, *Report, string, int) error
-	}{{c.Batch, c.batch}} {
+	}{{c.Batch, c.batch}, {c.Accuracy, c.accuracy}} {
 		if part.wanted > 0 {
 			if err := part.run(ctx, rep, dir, part.wanted); err != nil {
 				return err
