@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"hutong/fhir/event/lease"
 	"hutong/fhir/store"
 )
 
@@ -33,6 +34,10 @@ type Config struct {
 	Metrics  prometheus.Registerer // nil: none
 	MaxAge   time.Duration         // how long the stream keeps events; 0 = 7 days
 	Replicas int                   // of the stream on a cluster; 0 = 1
+	// Of the leases on a cluster: who this node is, for people, and how long a
+	// silent holder stays the holder; 0 = 3 s.
+	Node     string
+	LeaseTTL time.Duration
 }
 
 // Bus is the running tail and its connection. Safe for concurrent use.
@@ -42,6 +47,9 @@ type Bus struct {
 	conn   *nats.Conn
 	js     jetstream.JetStream
 	stats  *stats
+
+	leases  *lease.Leases // nil: the embedded server, one node
+	cluster string        // all nodes that share the store
 
 	stopTail context.CancelFunc
 	tailDone chan struct{}
@@ -61,6 +69,9 @@ func Start(ctx context.Context, cfg Config) (*Bus, error) {
 	if err := b.connect(); err != nil {
 		return nil, errors.Join(err, b.disconnect())
 	}
+	if err := b.join(ctx); err != nil {
+		return nil, errors.Join(err, b.disconnect())
+	}
 	tail, err := b.newTail(ctx)
 	if err != nil {
 		return nil, errors.Join(err, b.disconnect())
@@ -72,7 +83,7 @@ func Start(ctx context.Context, cfg Config) (*Bus, error) {
 	b.stopTail = stop
 	go func() {
 		defer close(b.tailDone)
-		tail.run(running)
+		b.Lead(running, "outbox", tail.run)
 	}()
 	return b, nil
 }

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -15,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"hutong/fhir"
+	"hutong/fhir/event/lease"
 	"hutong/fhir/store"
 )
 
@@ -25,15 +27,18 @@ const (
 	maxPause       = 30 * time.Second // between attempts while NATS is away
 )
 
-// tail copies the store's change log to the stream. Its cursor is saved after
-// the stream has acknowledged, so a crash in between repeats events and loses
-// none.
+// tail copies the store's change log to the stream, on one node at a time. Its
+// cursor is saved after the stream has acknowledged, so a crash in between
+// repeats events and loses none.
 type tail struct {
+	bus    *Bus
 	store  store.Store
 	space  store.Space
 	js     jetstream.JetStream
+	term   *lease.Term
 	stream int64 // when the stream was made: another stream starts from the beginning
 	cursor fhir.T
+	stored []byte // the cursor's row as it is; nil if there is none
 	// sequence is the stream's last one, 0 if it is not known.
 	sequence uint64
 	log      zerolog.Logger
@@ -42,20 +47,33 @@ type tail struct {
 	behind    atomic.Int64 // Unix milliseconds of the oldest version not yet published; 0 = none
 }
 
+// newTail makes the stream.
 func (b *Bus) newTail(ctx context.Context) (*tail, error) {
-	s, err := b.stream(ctx)
-	if err != nil {
+	if _, err := b.stream(ctx); err != nil {
 		return nil, err
+	}
+	return &tail{bus: b, store: b.cfg.Store, space: b.cfg.Store.Space("events"), js: b.js, log: b.cfg.Log}, nil
+}
+
+// begin takes the cursor over from whoever had it, here or on another node.
+func (t *tail) begin(ctx context.Context, term *lease.Term) error {
+	t.term, t.cursor, t.sequence = term, 0, 0
+	s, err := t.bus.stream(ctx)
+	if err != nil {
+		return err
 	}
 	info, err := s.Info(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("event: stream %s: %w", Stream, err)
+		return fmt.Errorf("event: stream %s: %w", Stream, err)
 	}
-	t := &tail{store: b.cfg.Store, space: b.cfg.Store.Space("events"), js: b.js, stream: info.Created.UnixNano(), log: b.cfg.Log}
+	t.stream = info.Created.UnixNano()
 	if err := t.load(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	return t, t.rewind(ctx, s)
+	if err := t.rewind(ctx, s); err != nil {
+		return err
+	}
+	return t.save(ctx, t.cursor) // with our token: who had it before cannot save any more
 }
 
 // rewind sets the cursor back where the stream holds less than the cursor
@@ -82,49 +100,86 @@ func (t *tail) rewind(ctx context.Context, s jetstream.Stream) error {
 
 var cursorKey = []byte("cursor")
 
-// load reads the cursor: stream and T, both 8 bytes big-endian. That of a
-// stream which is gone does not count: what only the old one held is published
-// again.
-func (t *tail) load(ctx context.Context) error {
-	v, err := t.space.Get(ctx, cursorKey)
-	if err != nil {
+// load reads the cursor: stream, T and token, each 8 bytes big-endian (rows of
+// an earlier version have no token). That of a stream which is gone does not
+// count: what only the old one held is published again.
+func (t *tail) load(ctx context.Context) (err error) {
+	if t.stored, err = t.space.Get(ctx, cursorKey); err != nil {
 		return fmt.Errorf("event: read the cursor: %w", err)
 	}
-	if len(v) == 16 && int64(binary.BigEndian.Uint64(v)) == t.stream {
-		t.cursor = fhir.T(binary.BigEndian.Uint64(v[8:]))
+	if len(t.stored) >= 16 && int64(binary.BigEndian.Uint64(t.stored)) == t.stream {
+		t.cursor = fhir.T(binary.BigEndian.Uint64(t.stored[8:]))
+	}
+	if len(t.stored) < 24 {
+		return nil
+	}
+	if last := binary.BigEndian.Uint64(t.stored[16:]); last >= t.term.Token {
+		if !t.bus.Alone() {
+			return errFenced
+		}
+		t.term.Token = last + 1 // our own earlier life; the clock went back
 	}
 	return nil
 }
+
+// errFenced says that another node has taken the cursor over.
+var errFenced = errors.New("event: another node relays")
+
+// saveTime bounds the saving of the cursor. It is waited for even when the
+// tail stops: a write whose end is not known would be taken for another node's.
+const saveTime = 20 * time.Second
 
 func (t *tail) save(ctx context.Context, at fhir.T) error {
 	v := binary.BigEndian.AppendUint64(nil, uint64(t.stream))
 	v = binary.BigEndian.AppendUint64(v, uint64(at))
-	if err := t.space.Apply(ctx, []store.Write{{Key: cursorKey, Value: v}}); err != nil {
+	v = binary.BigEndian.AppendUint64(v, t.term.Token)
+	w := store.Write{Key: cursorKey, Value: v, If: store.IfEquals, Old: t.stored}
+	if t.stored == nil {
+		w.If = store.IfAbsent
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
+	defer cancel()
+	err := t.space.Apply(ctx, []store.Write{w})
+	if err != nil {
+		if now, gerr := t.space.Get(ctx, cursorKey); gerr == nil && bytes.Equal(now, v) {
+			err = nil // made, though its answer was lost: the token says that it is ours
+		}
+	}
+	if errors.Is(err, fhir.E(fhir.Conflict)) {
+		return errFenced
+	}
+	if err != nil {
 		return fmt.Errorf("event: save the cursor: %w", err)
 	}
-	t.cursor = at
+	t.cursor, t.stored = at, v
 	return nil
 }
 
-// run publishes until ctx ends. A failure is tried again after a pause that
-// grows: the change log waits.
-func (t *tail) run(ctx context.Context) {
-	pause := time.Duration(0)
-	for ctx.Err() == nil {
-		err := t.round(ctx)
+// run publishes until ctx ends or another node does. A failure is tried again
+// after a pause that grows: the change log waits.
+func (t *tail) run(ctx context.Context, term *lease.Term) error {
+	defer t.behind.Store(0)
+	begun := false
+	for pause := time.Duration(0); ; {
+		var err error
+		if !begun {
+			err = t.begin(ctx, term)
+			begun = err == nil
+		} else {
+			err = t.round(ctx)
+		}
 		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.Is(err, errFenced):
+			return err
 		case err == nil:
 			pause = 0
 			continue
-		case ctx.Err() != nil:
-			return
 		}
 		pause = min(max(2*pause, 100*time.Millisecond), maxPause)
 		t.log.Warn().Err(err).Dur("pause", pause).Uint64("cursor", uint64(t.cursor)).Msg("events wait")
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-		}
+		wait(ctx, pause)
 	}
 }
 
@@ -139,6 +194,9 @@ func (t *tail) round(ctx context.Context) error {
 		return t.store.WaitChange(ctx, t.cursor)
 	}
 	t.behind.Store(changes[0].LastUpdated.UnixMilli())
+	if !t.term.Held() {
+		return errFenced
+	}
 	if err := t.publish(ctx, changes); err != nil {
 		return err
 	}

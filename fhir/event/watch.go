@@ -1,0 +1,50 @@
+package event
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Watch delivers the events whose subject matches filter to this process, in
+// the order of the stream, from now on until ctx ends: every node that watches
+// gets every event. It is for what a node keeps in memory and must let go of
+// when it changes elsewhere. h must be quick and does not fail; lost is called
+// when events may have been missed (the stream was lost, or what it no longer
+// keeps): then everything is to be let go of. Neither is called after ctx has
+// ended, apart from one call that is under way.
+func (b *Bus) Watch(ctx context.Context, filter string, h func(Event), lost func()) error {
+	c, err := b.js.OrderedConsumer(ctx, Stream, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{filter}, DeliverPolicy: jetstream.DeliverNewPolicy,
+	})
+	if err != nil {
+		return fmt.Errorf("event: watch %s: %w", filter, err)
+	}
+	take := func(m jetstream.Msg) {
+		var e Event
+		if ctx.Err() != nil {
+			return
+		}
+		if json.Unmarshal(m.Data(), &e) != nil {
+			lost()
+			return
+		}
+		h(e)
+	}
+	// The consumer goes on behind the last event that it got; it reports what
+	// made it begin anew.
+	trouble := jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+		if ctx.Err() == nil {
+			b.cfg.Log.Warn().Err(err).Str("filter", filter).Msg("watching was interrupted")
+			lost()
+		}
+	})
+	running, err := c.Consume(take, trouble)
+	if err != nil {
+		return fmt.Errorf("event: watch %s: %w", filter, err)
+	}
+	context.AfterFunc(ctx, running.Stop)
+	return nil
+}
