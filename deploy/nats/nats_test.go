@@ -32,9 +32,11 @@ import (
 	"hutong/fhir/codec"
 	"hutong/fhir/definition"
 	"hutong/fhir/event"
+	"hutong/fhir/event/lease"
 	"hutong/fhir/search"
 	"hutong/fhir/store"
 	"hutong/fhir/store/disk"
+	"hutong/mpi/announce"
 )
 
 // authority is a certificate authority on disk; TestMain makes it, as the
@@ -241,10 +243,18 @@ func TestTheExchangesBusOnTheCluster(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Error("the listener hears nothing")
 	}
+	topic, err := bus.Topic(ctx, announce.Stream, announce.Subject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := topic.Publish(ctx, "create", "1", []byte("{}")); err != nil {
+		t.Error(err)
+	}
 	js, err := jetstream.New(connect(t, nodes, "node"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	oneAtATime(ctx, t, js)
 	stream, err := js.Stream(ctx, event.Stream)
 	if err != nil {
 		t.Fatal(err)
@@ -265,6 +275,25 @@ func TestTheExchangesBusOnTheCluster(t *testing.T) {
 	}
 	put(t, db, "with-two")
 	expect(t, heard, "with-two")
+}
+
+// oneAtATime holds a lease, and gives it back.
+func oneAtATime(ctx context.Context, t *testing.T, js jetstream.JetStream) {
+	t.Helper()
+	leases, err := lease.Open(ctx, lease.Config{JS: js, Replicas: 3, Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	held := false
+	leases.Hold(ctx, "test", func(context.Context, *lease.Term) error {
+		held = true
+		stop()
+		return nil
+	})
+	if !held {
+		t.Error("the lease was never held")
+	}
 }
 
 // expect waits for the id; others are repeats, which at-least-once allows.
@@ -314,8 +343,10 @@ func TestNobodyMayMoreThanTheyNeed(t *testing.T) {
 	}{
 		{"node", "hutong.change.Patient", "", true},
 		{"node", "$JS.API.STREAM.INFO.HUTONG", "", true},
-		{"node", "$KV.hutong.relay", "", true},
+		{"node", "$KV.HUTONG_LEASES.relay", "", true},
 		{"node", "", "hutong.change.>", true},
+		{"node", "hutong.person.create", "", true},
+		{"node", "$JS.API.STREAM.DELETE.KV_HUTONG_LEASES", "", false},
 		{"node", "$JS.API.STREAM.DELETE.HUTONG", "", false},
 		{"node", "$JS.API.STREAM.PURGE.HUTONG", "", false},
 		{"node", "$JS.API.STREAM.MSG.DELETE.HUTONG", "", false},
