@@ -19,6 +19,8 @@ import (
 
 // Cmd is `hutong bench mpi`.
 type Cmd struct {
+	Persons  int    `placeholder:"PERSONS" help:"Feed the index the records of so many seeded people, and ask it for them: in process, over HTTP, after a restart."`
+	Queries  int    `default:"2000" help:"Matches to ask for, with --persons."`
 	Batch    int    `placeholder:"PERSONS" help:"Match a file of so many seeded people, as 'hutong mpi match' does."`
 	Accuracy int    `placeholder:"PERSONS" help:"Measure precision and recall on so many seeded people."`
 	Seed     uint64 `default:"2026" help:"Seed of the people. 1 to 3 are for tuning; report on another."`
@@ -59,7 +61,7 @@ func (c *Cmd) Run(ctx context.Context) error {
 	for _, part := range []struct {
 		wanted int
 		run    func(context.Context, *Report, string, int) error
-	}{{c.Batch, c.batch}, {c.Accuracy, c.accuracy}} {
+	}{{c.Batch, c.batch}, {c.Accuracy, c.accuracy}, {c.Persons, c.index}} {
 		if part.wanted > 0 {
 			if err := part.run(ctx, rep, dir, part.wanted); err != nil {
 				return err

@@ -1,0 +1,251 @@
+package mpi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"hutong/fhir"
+	"hutong/fhir/store/disk"
+	"hutong/mpi"
+	"hutong/mpi/rest"
+	"hutong/testdata/people"
+)
+
+// feeders is how many hospitals feed at once, and askers how many ask.
+const (
+	feeders = 16
+	askers  = 2
+)
+
+// index feeds the records of n persons, durably, and asks for some of them: in
+// process, over HTTP, and once more after a restart.
+func (c *Cmd) index(ctx context.Context, rep *Report, dir string, n int) error {
+	src := newHospitals(c.Seed, n)
+	name := filepath.Join(dir, "store")
+	x, shut, err := openIndex(ctx, name, src)
+	if err != nil {
+		return err
+	}
+	if err := c.feed(ctx, rep, x, src); err != nil {
+		shut()
+		return err
+	}
+	if err := shut(); err != nil {
+		return err
+	}
+	begin := time.Now()
+	if x, shut, err = openIndex(ctx, name, src); err != nil {
+		return err
+	}
+	defer shut()
+	queries := src.queries(c.Queries)
+	if _, err := x.Match(ctx, queries[0], mpi.MatchOptions{}); err != nil {
+		return err
+	}
+	rep.add("restart to first match", time.Since(begin).Seconds(), "s")
+	for _, name := range []string{"match, cold caches", "match"} {
+		err := c.ask(ctx, rep, name, queries, func(ctx context.Context, q []byte) error {
+			_, err := x.Match(ctx, q, mpi.MatchOptions{})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err := c.overHTTP(ctx, rep, x, queries); err != nil {
+		return err
+	}
+	rep.add("index: size on disk", size(name), "MiB")
+	rep.add("peak memory, with the sources held in memory", peak(), "MiB")
+	return nil
+}
+
+// feed takes every record in.
+func (c *Cmd) feed(ctx context.Context, rep *Report, x *mpi.Index, src *hospitals) error {
+	var next atomic.Int64
+	begin := time.Now()
+	err := c.timed(rep, "feed", func() error {
+		g, ctx := errgroup.WithContext(ctx)
+		for range feeders {
+			g.Go(func() error {
+				for {
+					i := int(next.Add(1)) - 1
+					if i >= len(src.bodies) {
+						return nil
+					}
+					if i%20_000 == 0 {
+						c.say("  fed %d of %d, %.0f s", i, len(src.bodies), time.Since(begin).Seconds())
+					}
+					if err := x.Feed(ctx, src.key(i), 1); err != nil {
+						return err
+					}
+				}
+			})
+		}
+		return g.Wait()
+	})
+	rep.add("feeds", float64(len(src.bodies)), "")
+	rep.add("feeds, durable", float64(len(src.bodies))/time.Since(begin).Seconds(), "1/s")
+	return err
+}
+
+// ask sends queries from all askers and reports the times.
+func (c *Cmd) ask(ctx context.Context, rep *Report, name string, queries [][]byte, do func(context.Context, []byte) error) error {
+	times := make([]time.Duration, len(queries))
+	var next atomic.Int64
+	begin, cpu := time.Now(), spent()
+	g, ctx := errgroup.WithContext(ctx)
+	for range askers {
+		g.Go(func() error {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(queries) {
+					return nil
+				}
+				at := time.Now()
+				if err := do(ctx, queries[i]); err != nil {
+					return err
+				}
+				times[i] = time.Since(at)
+			}
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	wall := time.Since(begin)
+	slices.Sort(times)
+	ms := func(q float64) float64 {
+		return float64(times[int(q*float64(len(times)-1))]) / float64(time.Millisecond)
+	}
+	rep.add(name+": p50", ms(0.5), "ms")
+	rep.add(name+": p99", ms(0.99), "ms")
+	rep.add(name+": rate", float64(len(queries))/wall.Seconds(), "1/s")
+	rep.add(name+": processor each", float64((spent()-cpu)/time.Microsecond)/float64(len(queries)), "us")
+	c.say("%s: p50 %.2f ms, p99 %.2f ms, %.0f a second", name, ms(0.5), ms(0.99), float64(len(queries))/wall.Seconds())
+	return nil
+}
+
+// overHTTP asks through the index's own handlers on a socket of this machine:
+// no gateway stands before them.
+func (c *Cmd) overHTTP(ctx context.Context, rep *Report, x *mpi.Index, queries [][]byte) error {
+	h, err := rest.New(rest.Config{Index: x, Authorize: func(*gin.Context, string) (string, error) { return "bench", nil }})
+	if err != nil {
+		return err
+	}
+	gin.SetMode(gin.ReleaseMode)
+	g := gin.New()
+	g.POST("/Patient/$match", h.Match)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	srv := &http.Server{Handler: g, ReadHeaderTimeout: time.Minute}
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = srv.Serve(l) }) // ends by Close
+	defer wg.Wait()
+	defer srv.Close()
+	url := fmt.Sprintf("http://%s/Patient/$match", l.Addr())
+	return c.ask(ctx, rep, "$match over HTTP", queries, func(ctx context.Context, q []byte) error {
+		body := fmt.Sprintf(`{"resourceType":"Parameters","parameter":[{"name":"resource","resource":%s}]}`, q)
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader([]byte(body)))
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Content-Type", "application/fhir+json")
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != http.StatusOK {
+			return fmt.Errorf("$match: %s, %w", res.Status, err)
+		}
+		return nil
+	})
+}
+
+// hospitals hold the hospitals' Patients.
+type hospitals struct {
+	bodies [][]byte
+	owners []string
+}
+
+func newHospitals(seed uint64, n int) *hospitals {
+	s := &hospitals{}
+	people.Generate(seed, n, func(r people.Record) bool {
+		s.bodies = append(s.bodies, r.Patient())
+		s.owners = append(s.owners, fmt.Sprint("hospital-", r.Hospital))
+		return true
+	})
+	return s
+}
+
+func (s *hospitals) key(i int) fhir.Key { return fhir.Key{Type: "Patient", ID: fmt.Sprintf("p%d", i)} }
+
+// read is what the repository would answer.
+func (s *hospitals) read(_ context.Context, k fhir.Key) (fhir.Resource, error) {
+	var i int
+	if _, err := fmt.Sscanf(k.ID, "p%d", &i); err != nil || i >= len(s.bodies) {
+		return fhir.Resource{}, fhir.E(fhir.NotFound)
+	}
+	r := fhir.Resource{Version: fhir.Version{Key: k, VersionID: 1, Method: fhir.Updated, LastUpdated: people.Today}}
+	r.Body.Raw, r.Facts.Custodian = s.bodies[i], s.owners[i]
+	return r, nil
+}
+
+// queries are Patients without their numbers, spread over all.
+func (s *hospitals) queries(n int) [][]byte {
+	out := make([][]byte, 0, n)
+	for i := range n {
+		var p map[string]any
+		if json.Unmarshal(s.bodies[i*len(s.bodies)/n], &p) == nil {
+			delete(p, "identifier")
+			b, _ := json.Marshal(p) // of what was just read
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// openIndex opens an index on a store of its own.
+func openIndex(ctx context.Context, dir string, src *hospitals) (*mpi.Index, func() error, error) {
+	s, err := disk.Open(dir, disk.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	x, err := mpi.Open(ctx, mpi.Config{Space: s.Space("mpi"), Read: src.read, Log: zerolog.Nop(), Now: func() time.Time { return people.Today }})
+	if err != nil {
+		return nil, nil, err
+	}
+	return x, s.Close, nil
+}
+
+// size is what the files under dir take, in MiB.
+func size(dir string) float64 {
+	var sum int64
+	_ = filepath.WalkDir(dir, func(_ string, d os.DirEntry, err error) error { // what cannot be read is not counted
+		if err == nil && !d.IsDir() {
+			if i, err := d.Info(); err == nil {
+				sum += i.Size()
+			}
+		}
+		return nil
+	})
+	return float64(sum) / (1 << 20)
+}
