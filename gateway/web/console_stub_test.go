@@ -17,12 +17,14 @@ func (s *stub) withConsole() *stub {
 	s.me["dr.zhou"] = obj{"subject": "dr.zhou", "name": "周文", "roles": []string{"clinician"}, "organization": "org-clinic", "practitioner": "prac-zhou"}
 	s.me["dr.han"] = obj{"subject": "dr.han", "name": "韩立", "roles": []string{"clinician", "emergency"}, "organization": "org-muni", "practitioner": "prac-han"}
 	s.me["steward.qi"] = obj{"subject": "steward.qi", "name": "齐安", "roles": []string{"steward"}, "organization": "org-exchange"}
+	s.me["steward.ye"] = obj{"subject": "steward.ye", "name": "叶宁", "roles": []string{"steward"}, "organization": "org-exchange"}
 	s.me["auditor.shen"] = obj{"subject": "auditor.shen", "name": "沈明", "roles": []string{"auditor"}, "organization": "org-exchange"}
 	s.me["coord.mu"] = obj{"subject": "coord.mu", "name": "穆兰", "roles": []string{"coordinator"}, "organization": "org-muni", "practitioner": "prac-mu"}
 	s.me["admin"] = obj{"subject": "admin", "name": "管理员", "roles": []string{"admin"}}
 	s.add(obj{"resourceType": "PractitionerRole", "id": "prac-lin-role", "practitioner": obj{"reference": "Practitioner/prac-lin", "display": "林清"}, "specialty": []obj{{"text": "肾内科"}}})
 	s.api.POST("/fhir/Patient/$match", s.match)
 	s.identity()
+	s.secondPerson()
 	s.hooks()
 	s.consultations()
 	s.api.POST("/api/breakglass", s.breakGlass)

@@ -223,7 +223,7 @@ func rolesLimit(t *testing.T, b *webtest.Browser) {
 		login string
 		nav   string
 	}{
-		{"dr.zhou", "患者,远程会诊"}, {"coord.mu", "远程会诊"}, {"steward.qi", "疑似同人,个人身份"}, {"auditor.shen", "访问审计"}, {"admin", ""}, {"resident", ""},
+		{"dr.zhou", "患者,远程会诊"}, {"coord.mu", "远程会诊"}, {"steward.qi", "疑似同人,个人身份,数据质量"}, {"auditor.shen", "访问审计"}, {"admin", ""}, {"resident", ""},
 	} {
 		p.Open(s.URL + "/console/#/audit") // an address alone opens nothing
 		p.Login(c.login, "x")

@@ -14,7 +14,7 @@ func TestPages(t *testing.T) {
 		test func(*testing.T, *webtest.Browser)
 	}{
 		{"resident", resident}, {"sharing", sharing}, {"session", session}, {"reload", reload}, {"language", language}, {"trouble", trouble},
-		{"steward", steward}, {"clinician", clinician}, {"consultation", consultation}, {"break-glass", breakGlass}, {"auditor", auditor}, {"roles limit", rolesLimit},
+		{"steward", steward}, {"second person", secondPerson}, {"reports", reports}, {"clinician", clinician}, {"consultation", consultation}, {"break-glass", breakGlass}, {"auditor", auditor}, {"roles limit", rolesLimit},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, b) })
 	}

@@ -13,15 +13,17 @@ import type { Found } from './clinic/match.ts';
 import { Consultations } from './consult/list.tsx';
 import { Persons } from './steward/person.tsx';
 import { Queue } from './steward/queue.tsx';
+import { Reports } from './steward/reports.tsx';
 import { C, roleWords } from './words.ts';
 
-type Section = 'patients' | 'consultations' | 'queue' | 'persons' | 'audit' | 'none';
+type Section = 'patients' | 'consultations' | 'queue' | 'persons' | 'reports' | 'audit' | 'none';
 
 const allowed: readonly { section: Section; roles: readonly string[]; title: Word }[] = [
   { section: 'patients', roles: ['clinician', 'emergency'], title: C.patients },
   { section: 'consultations', roles: ['clinician', 'coordinator'], title: C.consultations },
   { section: 'queue', roles: ['steward'], title: C.queue },
   { section: 'persons', roles: ['steward'], title: C.persons },
+  { section: 'reports', roles: ['steward'], title: C.reports },
   { section: 'audit', roles: ['auditor'], title: C.audit },
 ];
 
@@ -94,6 +96,8 @@ function View({ section, desk }: { section: Section; desk: Desk }) {
       return <Queue desk={desk} />;
     case 'persons':
       return <Persons desk={desk} />;
+    case 'reports':
+      return <Reports desk={desk} />;
     case 'audit':
       return <AuditSearch />;
     default:

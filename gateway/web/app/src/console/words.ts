@@ -8,6 +8,7 @@ export const C = {
   consultations: ['远程会诊', 'Consultations'],
   queue: ['疑似同人', 'Possible matches'],
   persons: ['个人身份', 'Identities'],
+  reports: ['数据质量', 'Data quality'],
   audit: ['访问审计', 'Audit'],
   nothing: ['此账号没有可用的功能。', 'This account has nothing to do here.'],
   clinician: ['医生', 'Clinician'],

@@ -54,6 +54,12 @@ export class Api {
     return this.send<T>('POST', path, body, options);
   }
 
+  /** A text that is not JSON, such as a report as CSV. */
+  async text(path: string, options: RequestOptions = {}): Promise<string> {
+    const answer = await this.answered('GET', path, undefined, options);
+    return answer.text();
+  }
+
   put<T>(path: string, body: unknown, options: RequestOptions = {}): Promise<T> {
     return this.send<T>('PUT', path, body, options);
   }
@@ -63,14 +69,19 @@ export class Api {
   }
 
   private async send<T>(method: string, path: string, body: unknown, options: RequestOptions): Promise<T> {
+    const answer = await this.answered(method, path, body, options);
+    const text = await answer.text();
+    return (text ? parseExact(text) : undefined) as T;
+  }
+
+  private async answered(method: string, path: string, body: unknown, options: RequestOptions): Promise<Response> {
     let answer = await this.once(method, path, body, options);
     if (answer.status === 401) {
       await this.session.renew();
       answer = await this.once(method, path, body, options);
     }
     if (!answer.ok) throw new ApiError(answer.status, await issuesOf(answer));
-    const text = await answer.text();
-    return (text ? parseExact(text) : undefined) as T;
+    return answer;
   }
 
   private async once(method: string, path: string, body: unknown, options: RequestOptions): Promise<Response> {

@@ -27,6 +27,8 @@ export interface Decision {
   reason: string;
   at: string;
   journal: string;
+  /** Who confirmed it, where two people decided. */
+  second?: string;
 }
 
 export interface QueueItem {
@@ -40,6 +42,64 @@ export interface QueueItem {
   a: Side;
   b: Side;
   decision: Decision | null;
+  /** Waits for a second person. */
+  proposal?: string;
+}
+
+/** A join or an undo that a second steward must confirm. */
+export interface Proposal {
+  id: string;
+  status: 'pending' | 'confirmed' | 'declined' | 'moot';
+  action: 'decide-link' | 'link' | 'undo';
+  risk: 'high' | 'medium' | 'low';
+  rules: Reason[];
+  a?: Side;
+  b?: Side;
+  by: string;
+  reason: string;
+  at: string;
+  second?: string;
+  because?: string;
+  ended?: string;
+  own: boolean;
+  explanation?: Explanation;
+  entry?: JournalEntry;
+}
+
+/** What a request that waits answers (202). */
+export interface Waits {
+  proposal?: Proposal;
+}
+
+export interface Duplicates {
+  organization: string;
+  person: string;
+  patients: string[];
+  since: string;
+}
+
+export interface Overlay {
+  id: string;
+  organization: string;
+  patient: string;
+  version: number;
+  by: number;
+  at: string;
+  before: string;
+  after: string;
+  reasons: Reason[];
+}
+
+export interface Count {
+  organization: string;
+  duplicates: number;
+  records: number;
+  overlays: number;
+}
+
+export interface Page<T> {
+  items: T[];
+  next?: string;
 }
 
 export interface Field {
@@ -105,6 +165,8 @@ export interface JournalEntry {
   undoOf: string;
   undoneBy: string;
   canUndo: boolean;
+  second?: string;
+  secondReason?: string;
 }
 
 export interface PersonView {
@@ -125,7 +187,21 @@ export const identity = {
   decide: (api: Api, id: string, decision: 'link' | 'reject', reason: string): Promise<QueueDetail> =>
     api.post(`${base}/queue/${encodeURIComponent(id)}`, { decision, reason }),
   person: (api: Api, id: string, signal?: AbortSignal): Promise<PersonView> => api.get(`${base}/persons/${encodeURIComponent(id)}`, { signal }),
-  undo: (api: Api, journal: string, reason: string): Promise<JournalEntry> => api.post(`${base}/journal/${encodeURIComponent(journal)}/undo`, { reason }),
+  undo: (api: Api, journal: string, reason: string): Promise<Waits> => api.post(`${base}/journal/${encodeURIComponent(journal)}/undo`, { reason }),
+  link: (api: Api, person: string, patient: string, reason: string): Promise<Waits> => api.post(`${base}/persons/${encodeURIComponent(person)}/link`, { patient, reason }),
+  explain: (api: Api, a: string, b: string): Promise<Explanation> => api.get(`${base}/explain${queryString({ a, b })}`),
+  proposals: (api: Api, status: 'pending' | 'done', after: string | undefined, signal?: AbortSignal): Promise<Page<Proposal>> =>
+    api.get(`${base}/proposals${queryString({ status, limit: 50, after })}`, { signal }),
+  proposal: (api: Api, id: string, signal?: AbortSignal): Promise<Proposal> => api.get(`${base}/proposals/${encodeURIComponent(id)}`, { signal }),
+  second: (api: Api, id: string, decision: 'confirm' | 'decline', reason: string): Promise<Proposal> =>
+    api.post(`${base}/proposals/${encodeURIComponent(id)}`, { decision, reason }),
+  summary: (api: Api, signal?: AbortSignal): Promise<{ organizations: Count[] }> => api.get(`${base}/reports/summary`, { signal }),
+  duplicates: (api: Api, organization: string, after: string | undefined, signal?: AbortSignal): Promise<Page<Duplicates>> =>
+    api.get(`${base}/reports/duplicates${queryString({ organization, limit: 50, after })}`, { signal }),
+  overlays: (api: Api, organization: string, after: string | undefined, signal?: AbortSignal): Promise<Page<Overlay>> =>
+    api.get(`${base}/reports/overlays${queryString({ organization, limit: 50, after })}`, { signal }),
+  csv: (api: Api, report: 'duplicates' | 'overlays', organization: string): Promise<string> =>
+    api.text(`${base}/reports/${report}${queryString({ organization, format: 'csv' })}`, { headers: { Accept: 'text/csv' } }),
   split: (api: Api, person: string, members: string[], reason: string): Promise<{ person: string }> =>
     api.post(`${base}/persons/${encodeURIComponent(person)}/split`, { members, reason }),
 };

@@ -9,7 +9,8 @@ import { Badge, Button, Card, Failure, Show, TextField } from '../../shared/ui.t
 import { W } from '../../shared/words.ts';
 import { useDirectory } from '../../record/directory.tsx';
 import type { Desk } from '../app.tsx';
-import { identity, pick, type Field, type QueueDetail } from './api.ts';
+import { identity, pick, type Explanation, type Field, type QueueDetail, type Reason } from './api.ts';
+import { Waiting } from './confirm.tsx';
 import { percent, riskTone } from './queue.tsx';
 import { UndoDialog } from './undo.tsx';
 import { genderWords, kindWords, levelWords, riskWords, S } from './words.ts';
@@ -33,10 +34,8 @@ export function Compare({ id, back, desk }: { id: string; back: () => void; desk
 }
 
 function Comparison({ item, changed, desk }: { item: QueueDetail; changed: () => void; desk: Desk }) {
-  const { t, lang } = useLocale();
-  const directory = useDirectory();
+  const { t } = useLocale();
   const { explanation: e } = item;
-  const most = Math.max(1, ...e.fields.map((f) => Math.abs(f.weight)));
   const openPerson = (key: string) => {
     desk.setPerson(idOf(key));
     desk.go('persons');
@@ -52,35 +51,7 @@ function Comparison({ item, changed, desk }: { item: QueueDetail; changed: () =>
           </span>
         }
       >
-        <p class="row">
-          <span class="score number">{percent(e.probability)}</span>
-          <span class="quiet-text">{t(S.probability)} · {t(S.whole)} {signed(e.weight)} · {e.model}</span>
-        </p>
-        <h3>{t(S.because)}</h3>
-        <ul class="dots">
-          {(e.rules.length ? e.rules : item.reasons).map((r) => (
-            <li key={r.code}>{pick(lang, r.text)}</li>
-          ))}
-        </ul>
-        <div class="table-frame" tabIndex={0} role="region" aria-label={t(S.compare)}>
-          <table class="grid-table compare">
-            <thead>
-              <tr>
-                <th scope="col">{t(S.field)}</th>
-                <th scope="col">{t(S.recordA)} · {directory.org(item.a.organization)}</th>
-                <th scope="col">{t(S.recordB)} · {directory.org(item.b.organization)}</th>
-                <th scope="col">{t(S.level)}</th>
-                <th scope="col" class="weight">{t(S.weight)}</th>
-                <th scope="col">{t(S.evidence)}</th>
-              </tr>
-            </thead>
-            <tbody>
-              {e.fields.map((f) => (
-                <FieldRow key={f.field} field={f} most={most} />
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Evidence of={e} rules={item.reasons} a={item.a.organization} b={item.b.organization} />
         <div class="row">
           {(['a', 'b'] as const).map((side) => (
             <Button key={side} kind="quiet" onClick={() => openPerson(item.persons[side].person)}>
@@ -89,7 +60,47 @@ function Comparison({ item, changed, desk }: { item: QueueDetail; changed: () =>
           ))}
         </div>
       </Card>
-      {item.decision ? <Decided item={item} changed={changed} /> : <Decide item={item} changed={changed} />}
+      {item.decision ? <Decided item={item} changed={changed} /> : item.proposal ? <Waiting id={item.proposal} changed={changed} /> : <Decide item={item} changed={changed} />}
+    </>
+  );
+}
+
+/** The comparison itself: probability, rules, and each field with its weight. */
+export function Evidence({ of: e, rules, a, b }: { of: Explanation; rules: readonly Reason[]; a: string | undefined; b: string | undefined }) {
+  const { t, lang } = useLocale();
+  const directory = useDirectory();
+  const most = Math.max(1, ...e.fields.map((f) => Math.abs(f.weight)));
+  return (
+    <>
+      <p class="row">
+        <span class="score number">{percent(e.probability)}</span>
+        <span class="quiet-text">{t(S.probability)} · {t(S.whole)} {signed(e.weight)} · {e.model}</span>
+      </p>
+      <h3>{t(S.because)}</h3>
+      <ul class="dots">
+        {(e.rules.length ? e.rules : rules).map((r) => (
+          <li key={r.code}>{pick(lang, r.text)}</li>
+        ))}
+      </ul>
+      <div class="table-frame" tabIndex={0} role="region" aria-label={t(S.compare)}>
+        <table class="grid-table compare">
+          <thead>
+            <tr>
+              <th scope="col">{t(S.field)}</th>
+              <th scope="col">{[t(S.recordA), directory.org(a)].filter(Boolean).join(' · ')}</th>
+              <th scope="col">{[t(S.recordB), directory.org(b)].filter(Boolean).join(' · ')}</th>
+              <th scope="col">{t(S.level)}</th>
+              <th scope="col" class="weight">{t(S.weight)}</th>
+              <th scope="col">{t(S.evidence)}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {e.fields.map((f) => (
+              <FieldRow key={f.field} field={f} most={most} />
+            ))}
+          </tbody>
+        </table>
+      </div>
     </>
   );
 }
@@ -154,7 +165,7 @@ function Decide({ item, changed }: { item: QueueDetail; changed: () => void }) {
 function Decided({ item, changed }: { item: QueueDetail; changed: () => void }) {
   const { t, lang } = useLocale();
   const [asking, setAsking] = useState(false);
-  const [undone, setUndone] = useState(false);
+  const [undone, setUndone] = useState<'undone' | 'waits'>();
   const heading = useRef<HTMLParagraphElement>(null);
   useEffect(() => heading.current?.focus(), []);
   const d = item.decision;
@@ -162,11 +173,11 @@ function Decided({ item, changed }: { item: QueueDetail; changed: () => void }) 
   return (
     <Card title={t(d.decision === 'link' ? S.linked : S.rejected)}>
       <p ref={heading} tabIndex={-1} role="status">
-        {d.by} · {moment(lang, d.at)}
+        {d.by} · {moment(lang, d.at)} {d.second && `· ${t(S.confirmedBy, { by: d.second })}`}
       </p>
       <p class="quote">{d.reason}</p>
       {undone ? (
-        <p class="note good" role="status">{t(S.undone)}</p>
+        <p class="note good" role="status">{t(undone === 'waits' ? S.waitsNow : S.undone)}</p>
       ) : (
         <div class="actions">
           <Button onClick={() => setAsking(true)}>{t(S.undo)}</Button>
@@ -176,10 +187,10 @@ function Decided({ item, changed }: { item: QueueDetail; changed: () => void }) 
         <UndoDialog
           journal={d.journal}
           close={() => setAsking(false)}
-          done={() => {
+          done={(answer) => {
             setAsking(false);
-            setUndone(true);
-            changed();
+            setUndone(answer.proposal ? 'waits' : 'undone');
+            if (!answer.proposal) changed();
           }}
         />
       )}

@@ -10,6 +10,7 @@ import { W } from '../../shared/words.ts';
 import { useDirectory } from '../../record/directory.tsx';
 import type { Desk } from '../app.tsx';
 import { identity, pick, type JournalEntry, type Member, type PersonView } from './api.ts';
+import { LinkOther } from './join.tsx';
 import { percent } from './queue.tsx';
 import { ReasonDialog, UndoDialog } from './undo.tsx';
 import { actionWords, genderWords, S } from './words.ts';
@@ -49,6 +50,7 @@ function Person({ id }: { id: string }) {
             <Records view={view} changed={person.reload} />
           </div>
           <Links view={view} />
+          <LinkOther view={view} changed={person.reload} />
           <Journal entries={view.journal} changed={person.reload} />
         </>
       )}
@@ -69,7 +71,6 @@ function Golden({ view }: { view: PersonView }) {
     [S.name, humanName(lang, g.name), 'name'],
     [S.gender, gender ? t(gender) : '', 'gender'],
     [S.birthDate, day(lang, g.birthDate), 'birthDate'],
-    [S.cards, (g.identifier ?? []).map((i) => i.value ?? '').join('  '), 'identifier'],
     [S.phone, (g.telecom ?? []).map((x) => x.value ?? '').join('  '), 'telecom'],
     [S.address, (g.address ?? []).map((a) => a.text ?? (a.line ?? []).join(' ')).filter(Boolean).join('；'), 'address'],
   ];
@@ -84,6 +85,14 @@ function Golden({ view }: { view: PersonView }) {
             </dd>
           </div>
         ))}
+        {(g.identifier ?? []).map((i, n) => (
+          <div key={i.value}>
+            <dt>{t(S.cards)}</dt>
+            <dd>
+              <span class="number">{i.value}</span> <span class="quiet-text">{origin(`identifier[${n}]`)}</span>
+            </dd>
+          </div>
+        ))}
       </dl>
     </Card>
   );
@@ -94,6 +103,7 @@ function Records({ view, changed }: { view: PersonView; changed: () => void }) {
   const { t } = useLocale();
   const [chosen, setChosen] = useState<readonly string[]>([]);
   const [asking, setAsking] = useState(false);
+  const [leaving, setLeaving] = useState<string>();
   const toggle = (patient: string) => setChosen(chosen.includes(patient) ? chosen.filter((p) => p !== patient) : [...chosen, patient]);
   const proper = chosen.length > 0 && chosen.length < view.members.length;
   return (
@@ -101,7 +111,12 @@ function Records({ view, changed }: { view: PersonView; changed: () => void }) {
       <ul class="list">
         {view.members.map((m) => (
           <li key={m.patient}>
-            <MemberLine member={m} chosen={chosen.includes(m.patient)} toggle={view.members.length > 1 ? () => toggle(m.patient) : undefined} />
+            <MemberLine
+              member={m}
+              chosen={chosen.includes(m.patient)}
+              toggle={view.members.length > 1 ? () => toggle(m.patient) : undefined}
+              unlink={view.members.length > 1 ? () => setLeaving(m.patient) : undefined}
+            />
           </li>
         ))}
       </ul>
@@ -120,11 +135,28 @@ function Records({ view, changed }: { view: PersonView; changed: () => void }) {
           done={() => (setAsking(false), setChosen([]), changed())}
         />
       )}
+      {leaving && (
+        <ReasonDialog
+          title={t(S.unlinkTitle)}
+          body={t(S.splitBody)}
+          action={t(W.confirm)}
+          run={(reason) => identity.split(api, idOf(view.person), [leaving], reason)}
+          close={() => setLeaving(undefined)}
+          done={() => (setLeaving(undefined), changed())}
+        />
+      )}
     </Card>
   );
 }
 
-function MemberLine({ member: m, chosen, toggle }: { member: Member; chosen: boolean; toggle: (() => void) | undefined }) {
+interface MemberLineProps {
+  member: Member;
+  chosen: boolean;
+  toggle: (() => void) | undefined;
+  unlink: (() => void) | undefined;
+}
+
+function MemberLine({ member: m, chosen, toggle, unlink }: MemberLineProps) {
   const { t, lang } = useLocale();
   const directory = useDirectory();
   const gender = genderWords[m.gender];
@@ -138,6 +170,9 @@ function MemberLine({ member: m, chosen, toggle }: { member: Member; chosen: boo
         <p class="quiet-text">
           {[m.name, gender && t(gender), day(lang, m.birthDate), m.patient].filter(Boolean).join(' · ')}
         </p>
+        {unlink && (
+          <Button kind="quiet" label={t(S.unlinkOne, { name: directory.org(m.organization) || m.patient })} onClick={unlink}>{t(S.unlink)}</Button>
+        )}
       </div>
     </div>
   );
@@ -169,8 +204,10 @@ function Links({ view }: { view: PersonView }) {
 function Journal({ entries, changed }: { entries: readonly JournalEntry[]; changed: () => void }) {
   const { t, lang } = useLocale();
   const [asking, setAsking] = useState<string>();
+  const [waits, setWaits] = useState(false);
   return (
     <Card title={t(S.journal)}>
+      {waits && <p class="note" role="status">{t(S.waitsNow)}</p>}
       <ol class="list">
         {entries.map((e) => {
           const action = actionWords[e.action];
@@ -182,7 +219,7 @@ function Journal({ entries, changed }: { entries: readonly JournalEntry[]; chang
                 </p>
                 <p>{[e.reason, ...(e.rules ?? []).map((r) => pick(lang, r.text))].filter(Boolean).join('；')}</p>
                 <p class="quiet-text">
-                  {[e.actor === 'system' ? t(S.system) : e.actor, moment(lang, e.at), (e.patients ?? []).join('、')].filter(Boolean).join(' · ')}
+                  {[e.actor === 'system' ? t(S.system) : e.actor, e.second && t(S.confirmedBy, { by: e.second }), moment(lang, e.at), (e.patients ?? []).join('、')].filter(Boolean).join(' · ')}
                 </p>
               </div>
               {e.canUndo && (
@@ -192,7 +229,7 @@ function Journal({ entries, changed }: { entries: readonly JournalEntry[]; chang
           );
         })}
       </ol>
-      {asking && <UndoDialog journal={asking} close={() => setAsking(undefined)} done={() => (setAsking(undefined), changed())} />}
+      {asking && <UndoDialog journal={asking} close={() => setAsking(undefined)} done={(answer) => (setAsking(undefined), answer.proposal ? setWaits(true) : changed())} />}
     </Card>
   );
 }

@@ -9,34 +9,39 @@ import { useDirectory } from '../../record/directory.tsx';
 import type { Desk } from '../app.tsx';
 import { identity, pick, type QueueItem, type Side } from './api.ts';
 import { Compare } from './compare.tsx';
+import { Proposals } from './confirm.tsx';
 import { kindWords, riskWords, S } from './words.ts';
 
 export function Queue({ desk }: { desk: Desk }) {
   const { api } = useApp();
   const { t, lang } = useLocale();
-  const [status, setStatus] = useState<'open' | 'done'>('open');
+  const [status, setStatus] = useState<'open' | 'waits' | 'done'>('open');
   const [chosen, setChosen] = useState<string>();
-  const first = useLoad((signal) => identity.queue(api, status, undefined, signal), [status]);
+  const first = useLoad((signal) => identity.queue(api, status === 'done' ? 'done' : 'open', undefined, signal), [status]);
   const back = () => {
     setChosen(undefined);
     first.reload();
   };
   if (chosen) return <Compare id={chosen} back={back} desk={desk} />;
-  const label = (s: 'open' | 'done') => t(s === 'open' ? S.open : S.done, { n: first.data ? count(lang, first.data[s]) : '' });
+  const label = (s: 'open' | 'waits' | 'done') => (s === 'waits' ? t(S.waits) : t(s === 'open' ? S.open : S.done, { n: first.data ? count(lang, first.data[s]) : '' }));
   return (
     <Card
       title={t(S.queue)}
       aside={
         <div class="toolbar">
-          {(['open', 'done'] as const).map((s) => (
+          {(['open', 'waits', 'done'] as const).map((s) => (
             <Button key={s} pressed={status === s} onClick={() => setStatus(s)}>{label(s).trim()}</Button>
           ))}
         </div>
       }
     >
-      <Show of={first} lines={6}>
-        {(page) => <QueueTable first={page.items} next={page.next} status={status} choose={setChosen} />}
-      </Show>
+      {status === 'waits' ? (
+        <Proposals />
+      ) : (
+        <Show of={first} lines={6}>
+          {(page) => <QueueTable first={page.items} next={page.next} status={status} choose={setChosen} />}
+        </Show>
+      )}
     </Card>
   );
 }
@@ -106,7 +111,7 @@ function QueueRow({ item, choose }: { item: QueueItem; choose: (id: string) => v
         <Badge tone={riskTone[item.risk]}>{t(riskWords[item.risk] ?? W.unknown)}</Badge>
       </td>
       <th scope="row">
-        {t(kindWords[item.kind] ?? W.unknown)}
+        {t(kindWords[item.kind] ?? W.unknown)} {item.proposal && <Badge tone="warn">{t(S.waits)}</Badge>}
         <p class="quiet-text">{item.reasons.map((r) => pick(lang, r.text)).join('；')}</p>
       </th>
       <td><SideLine side={item.a} /></td>

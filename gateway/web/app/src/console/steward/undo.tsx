@@ -4,20 +4,20 @@ import { useApp } from '../../shared/hooks.ts';
 import { useLocale } from '../../shared/locale.ts';
 import { Button, Dialog, Failure, TextField } from '../../shared/ui.tsx';
 import { W } from '../../shared/words.ts';
-import { identity } from './api.ts';
+import { identity, type Waits } from './api.ts';
 import { S } from './words.ts';
 
-interface ReasonDialogProps {
+interface ReasonDialogProps<T> {
   title: string;
   body: string;
   action: string;
-  run: (reason: string) => Promise<unknown>;
-  done: () => void;
+  run: (reason: string) => Promise<T>;
+  done: (answer: T) => void;
   close: () => void;
 }
 
 /** A dialog that asks for a reason and does one thing with it. */
-export function ReasonDialog({ title, body, action, run, done, close }: ReasonDialogProps) {
+export function ReasonDialog<T>({ title, body, action, run, done, close }: ReasonDialogProps<T>) {
   const { t } = useLocale();
   const [reason, setReason] = useState('');
   const [busy, setBusy] = useState(false);
@@ -43,7 +43,7 @@ export function ReasonDialog({ title, body, action, run, done, close }: ReasonDi
   );
 }
 
-export function UndoDialog({ journal, done, close }: { journal: string; done: () => void; close: () => void }) {
+export function UndoDialog({ journal, done, close }: { journal: string; done: (answer: Waits) => void; close: () => void }) {
   const { api } = useApp();
   const { t } = useLocale();
   return <ReasonDialog title={t(S.undoTitle)} body={t(S.undoBody)} action={t(W.confirm)} run={(reason) => identity.undo(api, journal, reason)} done={done} close={close} />;

@@ -59,6 +59,47 @@ export const S = {
   cards: ['证件', 'Cards'],
   phone: ['电话', 'Phone'],
   address: ['地址', 'Address'],
+  waits: ['待复核', 'To be confirmed'],
+  emptyWaits: ['没有等待第二人复核的操作。', 'Nothing waits for a second person.'],
+  proposed: ['提交人', 'Proposed by'],
+  proposal: ['双人复核', 'Two-person confirmation'],
+  proposalBody: ['此操作风险较高，须由另一位数据管理员复核后才生效。', 'This step is of high risk: it takes effect when another data steward has confirmed it.'],
+  waitsNow: ['已提交，等待另一位数据管理员复核。', 'Submitted: another data steward must confirm it.'],
+  own: ['这是您提交的，须由他人复核。您可以撤回。', 'You proposed this: somebody else must confirm it. You may take it back.'],
+  confirm: ['复核通过', 'Confirm'],
+  decline: ['不同意', 'Decline'],
+  takeBack: ['撤回', 'Take back'],
+  review: ['复核', 'Review'],
+  reviewOf: ['复核 {by} 提交的操作', 'Review what {by} proposed'],
+  confirmedBy: ['复核：{by}', 'confirmed by {by}'],
+  whyProposed: ['提交理由', 'Reason given'],
+  wouldUndo: ['将撤销的操作', 'What would be undone'],
+  linkOther: ['关联另一份记录', 'Link another record'],
+  linkHint: ['例如身份不明的急诊患者已被辨认。输入医院记录编号，先比对再关联。', 'For instance an unknown emergency patient who was recognised. Enter the id of a hospital record and compare before linking.'],
+  other: ['另一份记录的编号', 'Id of the other record'],
+  compareFirst: ['比对', 'Compare'],
+  linkNow: ['关联', 'Link'],
+  unlink: ['解除关联', 'Unlink'],
+  unlinkOne: ['解除{name}的记录', 'Unlink the record of {name}'],
+  unlinkTitle: ['解除这份记录的关联？', 'Unlink this record?'],
+  reports: ['数据质量', 'Data quality'],
+  byHospital: ['各机构', 'By organisation'],
+  hospital: ['机构', 'Organisation'],
+  duplicates: ['重复建档', 'Duplicates'],
+  duplicatesHint: ['同一机构为同一人建了多份有效记录。', 'One organisation has several active records of one person.'],
+  overlays: ['记录覆盖', 'Overlays'],
+  overlaysHint: ['一次更新把一份记录改成了另一个人的信息。', 'An update wrote one person’s data over another’s record.'],
+  recordsOf: ['涉及记录', 'Records'],
+  noReports: ['没有重复建档或记录覆盖。', 'No duplicates and no overlays.'],
+  details: ['明细', 'Details'],
+  detailsOf: ['{name}的明细', 'Details of {name}'],
+  download: ['下载 CSV', 'Download CSV'],
+  downloadOf: ['下载{name}的 CSV', 'Download the CSV of {name}'],
+  since: ['更新时间', 'Since'],
+  changedFields: ['改变的内容', 'What changed'],
+  version: ['版本', 'Version'],
+  openPerson: ['查看个人', 'Show the person'],
+  close: ['关闭', 'Close'],
 } as const satisfies Record<string, Word>;
 
 export const riskWords: Record<string, Word> = { high: ['高', 'High'], medium: ['中', 'Medium'], low: ['低', 'Low'] };
@@ -89,7 +130,21 @@ export const levelWords: Record<string, Word> = {
   close: ['相近', 'Close'],
   near: ['相近', 'Close'],
   region: ['同一地区', 'Same region'],
+  look: ['形近字', 'Looks alike'],
   different: ['不同', 'Different'],
+};
+
+export const proposalWords: Record<string, Word> = {
+  'decide-link': ['关联（核对队列）', 'Link (from the queue)'],
+  link: ['关联', 'Link'],
+  undo: ['撤销', 'Undo'],
+};
+
+export const proposalStatusWords: Record<string, Word> = {
+  pending: ['待复核', 'To be confirmed'],
+  confirmed: ['已复核', 'Confirmed'],
+  declined: ['未通过', 'Declined'],
+  moot: ['已无需复核', 'Settled meanwhile'],
 };
 
 export const genderWords: Record<string, Word> = { male: ['男', 'Male'], female: ['女', 'Female'], other: ['其他', 'Other'], unknown: ['不详', 'Unknown'] };
