@@ -3,8 +3,6 @@ package codec
 import (
 	"bytes"
 
-	"github.com/google/fhir/go/fhirversion"
-	"github.com/google/fhir/go/jsonformat"
 	bundlepb "github.com/google/fhir/go/proto/google/fhir/proto/r4/core/resources/bundle_and_contained_resource_go_proto"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -29,26 +27,6 @@ func Proto(d *Doc, i uint32) (*bundlepb.ContainedResource, error) {
 		return nil, fhir.Errorf(fhir.Internal, "encode resource as a protobuf: %w", err)
 	}
 	return message, nil
-}
-
-// MarshalProto gives the JSON of a google/fhir R4 resource that we built
-// ourselves: a resource message such as *patient_go_proto.Patient, or a
-// ContainedResource.
-func MarshalProto(message proto.Message) ([]byte, error) {
-	m, err := jsonformat.NewMarshaller(false, "", "", fhirversion.R4)
-	if err != nil {
-		return nil, fhir.Errorf(fhir.Internal, "make a FHIR marshaller: %w", err)
-	}
-	var b []byte
-	if contained, ok := message.(*bundlepb.ContainedResource); ok {
-		b, err = m.Marshal(contained)
-	} else {
-		b, err = m.MarshalResource(message)
-	}
-	if err != nil {
-		return nil, fhir.Errorf(fhir.Internal, "marshal a FHIR resource: %w", err)
-	}
-	return b, nil
 }
 
 func appendWire(dst []byte, d *Doc, i uint32) ([]byte, error) {

@@ -16,6 +16,7 @@ import (
 
 	"hutong/fhir"
 	"hutong/fhir/codec"
+	"hutong/fhir/codec/typed"
 	"hutong/testdata/sharedata"
 )
 
@@ -123,7 +124,7 @@ func TestProtoErrors(t *testing.T) {
 	}
 }
 
-func TestMarshalProto(t *testing.T) {
+func TestMarshalTyped(t *testing.T) {
 	t.Parallel()
 	src := `{"resourceType":"Patient","id":"1","gender":"male","birthDate":"1980-02"}`
 	m, err := codec.Proto(parse(t, src), 0)
@@ -131,7 +132,7 @@ func TestMarshalProto(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, message := range []proto.Message{m, m.GetPatient()} {
-		b, err := codec.MarshalProto(message)
+		b, err := typed.Marshal(message)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +140,7 @@ func TestMarshalProto(t *testing.T) {
 			t.Errorf("got %v, want %v", got, want)
 		}
 	}
-	if _, err := codec.MarshalProto(&bundlepb.ContainedResource{}); err == nil {
+	if _, err := typed.Marshal(&bundlepb.ContainedResource{}); err == nil {
 		t.Error("an empty message has no JSON")
 	}
 }

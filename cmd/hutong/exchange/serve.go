@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"runtime"
+	"runtime/debug"
 	"time"
 )
 
@@ -43,6 +45,7 @@ func (e *Exchange) Serve(ctx context.Context, ready func()) (err error) {
 	failed := make(chan error, 1)
 	go func() { failed <- listen(server, listener, e.cfg) }()
 	log.Info().Str("url", e.cfg.PublicURL).Str("auth", e.cfg.Auth).Str("store", e.cfg.Store).Str("version", Version).Msg("serving")
+	settle()
 	if ready != nil {
 		ready()
 	}
@@ -59,6 +62,13 @@ func (e *Exchange) Serve(ctx context.Context, ready func()) (err error) {
 		return server.Close()
 	}
 	return nil
+}
+
+// settle gives back what opening took: definitions that were read, buffers in
+// pools, which live for two collections.
+func settle() {
+	runtime.GC()
+	debug.FreeOSMemory()
 }
 
 // listen serves TLS 1.2 and up where the settings give a certificate.
