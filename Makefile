@@ -4,7 +4,7 @@ BIN     := bin/hutong
 DATA    ?=
 PACKAGES = ./... hutong/testdata/region
 
-.PHONY: demo test build web generate lint chromium bench clean
+.PHONY: demo test crash build web generate lint chromium bench clean
 
 ## demo: build, load a synthetic region into .demo/ and serve it (DATA=DIR adds a folder of FHIR bundles)
 demo: build
@@ -17,6 +17,12 @@ build:
 ## test: install what the tests need, then run everything, race detector on
 test: chromium lint
 	$(GO) test -race -timeout 20m $(PACKAGES)
+
+## crash: kill a serving exchange ROUNDS times and race RACES rounds of conditional creates; the record goes to deploy/crash
+ROUNDS ?= 1000
+RACES  ?= 100000
+crash: build
+	./$(BIN) crash --rounds $(ROUNDS) --races $(RACES) --out deploy/crash
 
 ## lint: formatting and vet
 lint:

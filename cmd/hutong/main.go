@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"hutong/cmd/hutong/bench"
+	"hutong/cmd/hutong/crash"
 	"hutong/cmd/hutong/exchange"
 	"hutong/cmd/hutong/keep"
 )
@@ -34,6 +35,7 @@ type cli struct {
 	Fsck        keep.Fsck      `cmd:"" help:"Prove every index row of a stopped store against its resources."`
 	Backup      keep.Backup    `cmd:"" help:"Copy the store, running or stopped."`
 	Restore     keep.Restore   `cmd:"" help:"Rebuild a store from a backup, as of any archived moment."`
+	Crash       crash.Cmd      `cmd:"" help:"Kill a serving exchange again and again and prove that nothing is lost."`
 	VerifyAudit verifyAuditCmd `cmd:"" help:"Prove the audit chain whole."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
