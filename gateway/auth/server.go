@@ -21,6 +21,7 @@ import (
 	"hutong/fhir/store"
 	"hutong/gateway/audit"
 	"hutong/gateway/auth/limit"
+	"hutong/gateway/auth/verified"
 )
 
 // Persons finds whom a card belongs to. The MPI supplies it.
@@ -109,8 +110,12 @@ type Server struct {
 	decoy    string        // a hash that no password has, for unknown logins
 	tokens   *limit.Limiter
 	logins   *limit.Limiter
+	verified *verified.Cache[signed]
 	pages    *pages
 }
+
+// verifiedTokens is how many tokens' signatures are remembered: some 1 KB each.
+const verifiedTokens = 4096
 
 // New opens the server's state in cfg.Space, making keys at the first start.
 // No account exists until AddUser and AddClient make one.
@@ -126,8 +131,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, issuer: issuer, space: records{cfg.Space, cfg.Now},
 		hashing: make(chan struct{}, 4), decoy: decoyHash(cfg.Limits.HashMemory),
-		tokens: limit.New(cfg.Limits.TokenRate, cfg.Limits.TokenBurst, cfg.Now),
-		logins: limit.New(cfg.Limits.LoginRate, cfg.Limits.LoginBurst, cfg.Now),
+		tokens:   limit.New(cfg.Limits.TokenRate, cfg.Limits.TokenBurst, cfg.Now),
+		logins:   limit.New(cfg.Limits.LoginRate, cfg.Limits.LoginBurst, cfg.Now),
+		verified: verified.New[signed](verifiedTokens),
 	}
 	if s.pages, err = newPages(); err != nil {
 		return nil, err

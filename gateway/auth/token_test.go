@@ -134,6 +134,14 @@ func TestTokensThatAreRefused(t *testing.T) {
 	if status, _ := other.me(good); status != http.StatusUnauthorized {
 		t.Errorf("another server's token: %d", status)
 	}
+	w.clock.pass(-time.Hour)
+	if status, _ := w.me(good); status != http.StatusUnauthorized {
+		t.Errorf("a known token before it was issued: %d", status)
+	}
+	w.clock.pass(time.Hour)
+	if status, _ := w.me(good); status != http.StatusOK {
+		t.Errorf("a known token in its time: %d", status)
+	}
 	w.clock.pass(11 * time.Minute)
 	if status, _ := w.me(good); status != http.StatusUnauthorized {
 		t.Errorf("expired: %d", status)

@@ -154,9 +154,13 @@ func fhirUser(a *account, person fhir.Key) fhir.Key {
 }
 
 // parse verifies signature, type, algorithm, issuer, audience and expiry. It
-// does not ask whether the token was revoked.
+// does not ask whether the token was revoked. The claims are shared by those
+// who send the token again: they must not be changed.
 func (s *Server) parse(ctx context.Context, token string) (*Claims, error) {
-	claims := &Claims{}
+	if c, known := s.verified.Get(token); known && s.standing(ctx, &c) {
+		return c.Claims, nil
+	}
+	kid, claims := "", &Claims{}
 	_, err := jwt.NewParser(
 		jwt.WithValidMethods([]string{"ES256"}), jwt.WithIssuer(s.cfg.Issuer), jwt.WithAudience(s.Audience()),
 		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithTimeFunc(s.cfg.Now),
@@ -164,13 +168,32 @@ func (s *Server) parse(ctx context.Context, token string) (*Claims, error) {
 		if t.Header["typ"] != "at+jwt" {
 			return nil, errors.New("not an access token")
 		}
-		kid, _ := t.Header["kid"].(string)
+		kid, _ = t.Header["kid"].(string)
 		return s.keys.verifier(ctx, kid)
 	})
 	if err == nil && (claims.Subject == "" || claims.Grant == "" || claims.ID == "" || claims.IssuedAt == nil) {
 		err = errors.New("claims are missing")
 	}
+	if err == nil {
+		s.verified.Put(token, signed{claims, kid})
+	}
 	return claims, err
+}
+
+// signed is a token whose signature was verified, with the key that made it.
+type signed struct {
+	*Claims
+	key string
+}
+
+// standing reports whether what else parse asks still holds.
+func (s *Server) standing(ctx context.Context, c *signed) bool {
+	now := s.cfg.Now()
+	if !now.Before(c.ExpiresAt.Time) || now.Before(c.IssuedAt.Time) || c.NotBefore != nil && now.Before(c.NotBefore.Time) {
+		return false
+	}
+	_, err := s.keys.verifier(ctx, c.key)
+	return err == nil
 }
 
 // Verify turns an access token into the principal that it stands for, or says
@@ -186,7 +209,7 @@ func (s *Server) Verify(ctx context.Context, token string) (*principal.Principal
 		return nil, err
 	}
 	p := &principal.Principal{
-		Subject: c.Subject, Name: c.Name, Client: c.ClientID, Roles: c.Roles, Organization: c.Organization,
+		Subject: c.Subject, Name: c.Name, Client: c.ClientID, Roles: slices.Clone(c.Roles), Organization: c.Organization,
 		Practitioner: c.Practitioner, Scopes: strings.Fields(c.Scope), Purpose: c.Purpose, TokenID: c.ID,
 	}
 	if !p.Has(principal.Resident) {
