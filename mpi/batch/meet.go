@@ -146,7 +146,8 @@ func (m *marks) rare(p uint32) bool {
 }
 
 // pairLists are those of two parts, one of each class. Where a file is large,
-// the lists of two whole values that are too long are parted by a third.
+// the lists of a name and another whole value that are too long are parted by a
+// third.
 func (r *run) pairLists(x, y class, rare *marks) lists {
 	var words []uint64
 	ends := r.file.Len() <= wideUpTo
@@ -171,6 +172,10 @@ func (r *run) pairLists(x, y class, rare *marks) lists {
 		return l
 	}
 	var long []uint64
+	if x > whole {
+		l.cut(sorted, r.longest, nil)
+		return l
+	}
 	l.cut(sorted, r.longest, func(run []uint64) { long = append(long, run...) })
 	l.third(r, y, rare, long)
 	return l
