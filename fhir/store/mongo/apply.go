@@ -273,7 +273,7 @@ func (s *Store) bulkFailure(ctx context.Context, err error) error {
 // sweepLoop aborts from time to time what dead nodes left half-written.
 func (s *Store) sweepLoop() {
 	defer s.wg.Done()
-	for wire.Pause(s.closing, s.opts.Abandon/2) == nil {
+	for wire.Pause(s.closing, max(s.opts.Abandon/2, time.Second)) == nil {
 		ctx, cancel := context.WithTimeoutCause(s.closing, s.opts.Commit, wire.ErrSlow)
 		if n, err := s.Sweep(ctx); err != nil {
 			s.opts.Log.Warn().Err(err).Msg("sweep failed")
@@ -335,7 +335,8 @@ func (s *Store) abandoned(ctx context.Context) ([]string, error) {
 			return nil, wire.Failure(ctx, err)
 		}
 		for _, d := range docs {
-			if token, _, _ := strings.Cut(d.ID, "/"); len(tokens) < maxSwept {
+			token, _, _ := strings.Cut(d.ID, "/")
+			if len(tokens) < maxSwept && !s.log.aborts.inFlight(token) {
 				tokens[token] = true
 			}
 		}

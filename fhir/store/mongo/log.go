@@ -214,6 +214,13 @@ func (a *aborts) add(tokens []string) {
 	}
 }
 
+func (a *aborts) inFlight(token string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, here := a.mine[token]
+	return here
+}
+
 func (a *aborts) has(token string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -279,19 +279,29 @@ func permitted(r *search.Rule) bson.D {
 	return d
 }
 
-// counted gives the total of a query by the server's own count, where the
-// conditions decide everything and nothing has been superseded since the
-// snapshot.
-func (x *exec) counted(p *plan, q *search.Query) (n int, ok bool, err error) {
-	if !q.Total || len(q.Sort) > 0 || p.never || len(p.verify) > 0 || len(p.checks) > 0 || !p.see.System {
-		return 0, false, nil
+// countable tells that the conditions decide everything.
+func (p *plan) countable(q *search.Query) bool {
+	return len(q.Sort) == 0 && !p.never && len(p.verify)+len(p.checks) == 0 && p.see.System
+}
+
+// counted gives the total of a plan by the server's own count; ok is false if
+// something has been superseded since the snapshot. While nothing at all has
+// been committed since, every current document counts, and an index alone may
+// answer.
+func (x *exec) counted(p *plan) (n int, ok bool, err error) {
+	newest := x.s.s.log.visible.Load() == x.s.t
+	f := p.query()
+	if !newest {
+		f = append(f, bson.E{Key: "t", Value: bson.D{{Key: "$lte", Value: x.s.t}}})
 	}
-	f := append(p.query(), bson.E{Key: "t", Value: bson.D{{Key: "$lte", Value: x.s.t}}})
 	found, err := x.s.s.current.CountDocuments(x.ctx, f)
 	if err != nil {
 		return 0, false, wire.Failure(x.ctx, err)
 	}
 	undone, err := x.s.s.undone(x.ctx, x.s.t)
+	if newest && x.s.s.log.visible.Load() != x.s.t {
+		undone = true
+	}
 	return int(found), !undone, err
 }
 

@@ -119,6 +119,8 @@ type (
 	hit       = page.Hit[*candidate]
 )
 
+// run finds one page of q, and the total: by the server's own count where that
+// is exact and the page is not all there is.
 func (x *exec) run(q *search.Query) (*collector, error) {
 	c, err := page.NewCollector[*candidate](q)
 	if err != nil || q.Count == 0 && !q.Total {
@@ -128,17 +130,23 @@ func (x *exec) run(q *search.Query) (*collector, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n, ok, err := x.counted(p, q); err != nil {
-		return nil, err
-	} else if ok {
-		page := *q
-		page.Total = false
-		if c, err = x.collect(p, &page); err == nil {
-			c.Total = n
-		}
-		return c, err
+	if !q.Total || !p.countable(q) {
+		return x.collect(p, q)
 	}
-	return x.collect(p, q)
+	one := *q
+	one.Total = false
+	if c, err = x.collect(p, &one); err != nil {
+		return nil, err
+	}
+	if _, next := c.Page(); q.Count > 0 && q.After == nil && next == nil {
+		return c, nil // all matches have been seen
+	}
+	n, ok, err := x.counted(p)
+	if !ok && err == nil {
+		return x.collect(p, q)
+	}
+	c.Total = n
+	return c, err
 }
 
 // collect visits the matches of q for one page, and for the total if that is
