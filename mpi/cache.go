@@ -8,30 +8,37 @@ import (
 
 // cache keeps the most recently added values; the oldest gives way. Safe for
 // concurrent use. Values carry revisions: a slow reader or writer never
-// replaces a newer value by the older one that it holds.
+// replaces a newer value by the older one that it holds. Where other processes
+// write, too, a value older than age is read again.
 type cache[V interface{ revision() uint64 }] struct {
 	mu    sync.RWMutex
-	items map[string]V
+	age   time.Duration // 0: for ever
+	items map[string]cached[V]
 	ring  []string
 	next  int
 }
 
-func newCache[V interface{ revision() uint64 }](size int) *cache[V] {
-	return &cache[V]{items: make(map[string]V), ring: make([]string, 0, size)}
+type cached[V any] struct {
+	value V
+	at    time.Time // when it was put; zero without an age
+}
+
+func newCache[V interface{ revision() uint64 }](size int, age time.Duration) *cache[V] {
+	return &cache[V]{age: age, items: make(map[string]cached[V]), ring: make([]string, 0, size)}
 }
 
 func (c *cache[V]) get(k string) (V, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	v, ok := c.items[k]
-	return v, ok
+	return v.value, ok && (c.age == 0 || time.Since(v.at) < c.age)
 }
 
 func (c *cache[V]) put(k string, v V) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	was, held := c.items[k]
-	if held && was.revision() > v.revision() {
+	if held && was.value.revision() > v.revision() {
 		return
 	}
 	if !held {
@@ -43,7 +50,11 @@ func (c *cache[V]) put(k string, v V) {
 			c.next = (c.next + 1) % len(c.ring)
 		}
 	}
-	c.items[k] = v
+	fresh := cached[V]{value: v}
+	if c.age > 0 {
+		fresh.at = time.Now()
+	}
+	c.items[k] = fresh
 }
 
 // drop forgets k: what the Space holds is in doubt.

@@ -30,6 +30,13 @@ func (x *Index) Committed(ctx context.Context, versions []fhir.Version) {
 	}
 }
 
+// Taken reports whether a version of a source Patient, or a later one, has been
+// taken in, by whichever process: it asks the Space.
+func (x *Index) Taken(ctx context.Context, k fhir.Key, versionID uint64) (bool, error) {
+	r, err := x.readRow(ctx, k.ID)
+	return err == nil && r != nil && r.head.Version >= versionID, err
+}
+
 // Feed takes in a source Patient as it is now, which is version versionID or a
 // later one. It is idempotent and may be called in any order, by many at once.
 // When it returns nil, the record's person is decided and durable.

@@ -38,8 +38,11 @@ type Config struct {
 	// Changed is called after each commit that changed a person, so that who
 	// follows Outbox need not wait; it must not block. nil: nobody.
 	Changed func()
-	Log     zerolog.Logger
-	Now     func() time.Time // nil is time.Now
+	// CacheFor is how long what was read is taken for what the Space holds: set
+	// it where other processes write to the Space, too. 0: for ever.
+	CacheFor time.Duration
+	Log      zerolog.Logger
+	Now      func() time.Time // nil is time.Now
 }
 
 // Index is the master patient index. Safe for concurrent use.
@@ -85,8 +88,8 @@ func Open(ctx context.Context, cfg Config) (*Index, error) {
 	var salt [2]byte
 	_, _ = rand.Read(salt[:]) // never fails (crypto/rand)
 	x.salt = hex.EncodeToString(salt[:])
-	x.rows = newCache[*row](rowsCached)
-	x.persons = newCache[*person](personsCached)
+	x.rows = newCache[*row](rowsCached, cfg.CacheFor)
+	x.persons = newCache[*person](personsCached, cfg.CacheFor)
 	return x, ctx.Err()
 }
 

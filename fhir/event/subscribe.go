@@ -17,10 +17,12 @@ import (
 type Handler func(ctx context.Context, e Event) error
 
 const (
-	inHand       = 256 // unacknowledged events a consumer, at most
-	prefetch     = 32
-	handlerTime  = 25 * time.Second
-	ackWait      = 2 * time.Minute // of what is prefetched, too
+	inHand      = 256 // unacknowledged events a consumer, at most
+	prefetch    = 32
+	handlerTime = 25 * time.Second
+	// A node that was killed keeps from the others for so long what it had
+	// fetched. Behind a slow handler, what is fetched comes again, too.
+	ackWait      = 30 * time.Second
 	firstRetry   = time.Second
 	longestRetry = 5 * time.Minute
 )

@@ -50,13 +50,14 @@ type Exchange struct {
 	log     zerolog.Logger
 	metrics *prometheus.Registry
 
-	Store store.Store
-	index *mpi.Index
-	known *announce.Tail // of the index's changes
-	rules *policy.Policy // of the index
-	trail *audit.Log     // nil in open mode
-	fhir  *interact.Service
-	bus   *event.Bus
+	Store  store.Store
+	index  *mpi.Index
+	linker linker
+	known  *announce.Tail // of the index's changes
+	rules  *policy.Policy // of the index
+	trail  *audit.Log     // nil in open mode
+	fhir   *interact.Service
+	bus    *event.Bus
 
 	archive *backup.Archive       // nil: none is kept
 	hooks   *subscription.Service // nil in open mode: nobody is there to subscribe
@@ -128,16 +129,18 @@ func (e *Exchange) openRepository(ctx context.Context) error {
 	if err := e.openIndex(ctx, own); err != nil {
 		return err
 	}
+	e.linker.index = e.index
+	e.linker.leads.Store(!e.cfg.clustered())
 	e.parser = search.NewParser(defs, options)
 	cfg := interact.Config{
 		Store: e.Store, Defs: defs, Extractor: extractor, Parser: e.parser, Validator: validator,
-		Persons: e.index, Followers: []interact.Follower{e.index}, PageKey: pageKey, BaseURL: base, About: e.about(),
+		Persons: e.index, Followers: []interact.Follower{&e.linker}, PageKey: pageKey, BaseURL: base, About: e.about(),
 		// Under load the index waits for the disk behind the bundles themselves.
 		Limits: interact.Limits{Followers: 250 * time.Millisecond},
 	}
 	if e.cfg.Auth != "open" {
 		if e.trail, err = audit.Open(ctx, audit.Config{
-			Store: e.Store, Extractor: extractor, Persons: e.index, Custodian: e.cfg.Operator, Log: e.log,
+			Store: e.Store, Extractor: extractor, Persons: e.index, Custodian: e.cfg.Operator, Log: e.log, Chain: e.cfg.chain(),
 		}); err != nil {
 			return err
 		}
@@ -224,31 +227,24 @@ func (e *Exchange) openGateway(ctx context.Context) (err error) {
 func (e *Exchange) openEvents(ctx context.Context) (err error) {
 	e.bus, err = event.Start(ctx, event.Config{
 		Store: e.Store, URL: e.cfg.NATS, Dir: filepath.Join(e.cfg.Data, "nats"), Log: e.log, Metrics: e.metrics,
+		Node: e.cfg.Node,
 	})
 	if err != nil {
 		return err
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.stop = stop
-	e.idle.Go(func() { e.consult.Run(background, 10*time.Minute, e.log) })
 	e.idle.Go(func() { e.Auth.Run(background) })
 	if e.archive != nil {
 		e.archiving(background)
 	}
 	if e.trail != nil {
 		e.idle.Go(func() { e.anchor(background, 10*time.Minute) })
-		e.idle.Go(func() { e.notify(background) })
+		e.idle.Go(func() { e.bus.Lead(background, "subscriptions", e.notify) })
 	}
-	persons, err := e.bus.Topic(ctx, announce.Stream, announce.Subject)
-	if err != nil {
-		return err
-	}
-	e.idle.Go(func() { e.known.Run(background, e.index, persons) })
-	// The index heard of each commit as a follower; what it missed then (its
-	// deadline, a crash) reaches it here.
-	return e.bus.Subscribe(background, "mpi", event.Subject+"Patient", func(ctx context.Context, ev event.Event) error {
-		return e.index.Feed(ctx, ev.Key, ev.VersionID)
-	})
+	e.idle.Go(func() { e.bus.Lead(background, "linker", e.link) })
+	e.idle.Go(func() { e.bus.Lead(background, "consultations", e.expire) })
+	return nil
 }
 
 // anchor tells the log the head of the audit chain now and then: who rewrote

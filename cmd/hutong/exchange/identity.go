@@ -30,6 +30,9 @@ func (e *Exchange) openIndex(ctx context.Context, own store.Space) (err error) {
 	}
 	e.known = announce.New(e.log)
 	cfg := mpi.Config{Space: e.Store.Space("mpi"), Read: e.read, Policy: e.rules, Changed: e.known.Wake, Log: e.log}
+	if e.cfg.clustered() {
+		cfg.CacheFor = cacheFor
+	}
 	force, err := e.loadModel(ctx, own, e.cfg.Model, "in force")
 	if err != nil {
 		return err

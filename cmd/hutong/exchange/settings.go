@@ -20,6 +20,7 @@ type Settings struct {
 	Data      string        `default:"data" type:"path" help:"Directory for everything that is kept."`
 	Store     string        `default:"" help:"disk:DIR for the embedded engine; default is disk:DATA/store." placeholder:"disk:DIR"`
 	NATS      string        `name:"nats" default:"embedded" help:"embedded, or the URL of a NATS server with JetStream." placeholder:"nats://..."`
+	Node      string        `help:"Name of this node where several share a store: 1 to 32 of a-z and 0-9. Its audit chain carries it." placeholder:"NAME"`
 	Auth      string        `enum:"smart,open" default:"smart" help:"smart, or open (no authentication; only on a loopback listener)."`
 	PublicURL string        `name:"public-url" help:"The URL by which clients reach the exchange; default is http(s)://LISTEN." placeholder:"URL"`
 	TLSCert   string        `name:"tls-cert" type:"path" help:"Certificate chain (PEM)." placeholder:"FILE"`
@@ -70,6 +71,9 @@ func (s *Settings) Check() error {
 		}
 		s.PublicURL = scheme + "://" + s.Listen
 	}
+	if !nodeName(s.Node) {
+		return fmt.Errorf("--node %q: 1 to 32 of a-z and 0-9", s.Node)
+	}
 	if u, err := url.Parse(s.PublicURL); err != nil || u.Host == "" {
 		return fmt.Errorf("--public-url %q is not a URL", s.PublicURL)
 	}
@@ -78,6 +82,19 @@ func (s *Settings) Check() error {
 		s.Store = "disk:" + filepath.Join(s.Data, "store")
 	}
 	return nil
+}
+
+// nodeName accepts what an audit chain can be called by, and none.
+func nodeName(name string) bool {
+	return len(name) <= 32 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
+}
+
+// chain names this node's audit chain: each writer has its own.
+func (s *Settings) chain() string {
+	if s.Node == "" {
+		return ""
+	}
+	return "audit" + s.Node
 }
 
 // loopback reports whether only this machine reaches host.

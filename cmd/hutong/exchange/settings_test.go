@@ -23,6 +23,8 @@ func TestSettingsHoldTogether(t *testing.T) {
 		{"profiles on the loopback", Settings{Listen: "127.0.0.1:1", Pprof: "127.0.0.1:0"}, ""},
 		{"profiles to the world", Settings{Listen: "127.0.0.1:1", Pprof: ":6060"}, "--pprof"},
 		{"profiles without a port", Settings{Listen: "127.0.0.1:1", Pprof: "localhost"}, "--pprof"},
+		{"a node's name", Settings{Listen: "127.0.0.1:1", Node: "n1"}, ""},
+		{"a bad node's name", Settings{Listen: "127.0.0.1:1", Node: "n-1"}, "--node"},
 		{"public URL", Settings{Listen: "127.0.0.1:1", PublicURL: "exchange"}, "--public-url"},
 	}
 	for _, c := range cases {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	"hutong/fhir"
 	"hutong/fhir/definition"
@@ -30,19 +29,6 @@ func (e *Exchange) openHooks(x *search.Extractor, defs *definition.Set, cfg *int
 	cfg.Curators = map[fhir.Type]interact.Curator{subscription.Type: e.hooks}
 	cfg.About.Documentation = map[fhir.Type]string{subscription.Type: e.hooks.Documentation()}
 	return nil
-}
-
-// notify serves Subscriptions until ctx ends.
-func (e *Exchange) notify(ctx context.Context) {
-	for ctx.Err() == nil {
-		if err := e.hooks.Run(ctx, e.fhir); err != nil && ctx.Err() == nil {
-			e.log.Warn().Err(err).Msg("notifications start again")
-		}
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
-		}
-	}
 }
 
 // hookHosts adds this machine for an exchange that only this machine reaches:
