@@ -20,8 +20,9 @@ const personSystem = profiles.PersonID
 const defaultCount = 20
 
 // Match finds the persons who may be the one that a Patient's JSON describes,
-// the likeliest first. A person is scored by the member that agrees best, and
-// is out if any member must be someone else.
+// the likeliest first. A person is scored by the member that agrees best, but
+// all members are asked: the person is out if any member must be someone else,
+// and no more than possible if most of them speak against it.
 func (x *Index) Match(ctx context.Context, patientJSON []byte, o MatchOptions) ([]Candidate, error) {
 	p, err := source.Read(patientJSON)
 	if err != nil {
@@ -122,9 +123,45 @@ func (x *Index) search(ctx context.Context, query *row, keys []block.Key, exclud
 		if c.Members, err = x.Members(ctx, c.Person); err != nil {
 			return nil, err
 		}
-		out = append(out, *c)
+		if err := x.askAll(ctx, query, c); err != nil {
+			return nil, err
+		}
+		if c.Explanation.Grade != score.CertainlyNot || c.card {
+			out = append(out, *c)
+		}
 	}
 	return out, nil
+}
+
+// askAll holds a query against every member of a candidate, also those that it
+// did not meet.
+func (x *Index) askAll(ctx context.Context, query *row, c *Candidate) error {
+	if len(c.Members) < 2 || c.Explanation.Verdict == link.Never.String() {
+		return nil
+	}
+	against := 0
+	for _, k := range c.Members {
+		r, err := x.row(ctx, k.ID)
+		if err != nil {
+			return err
+		}
+		if r == nil || k == c.Best {
+			continue
+		}
+		v := x.rules.Decide(query.rec, r.rec, x.now())
+		if v.Kind == link.Never {
+			c.Best, c.Explanation = k, x.explain(query.rec, r.rec, v)
+			c.Explanation.B = k.String()
+			return nil
+		}
+		if v.SpeaksAgainst() {
+			against++
+		}
+	}
+	if 2*against > len(c.Members) && gradeRank(c.Explanation.Grade) > gradeRank(score.Possible) {
+		c.Explanation.Grade = score.Possible
+	}
+	return nil
 }
 
 // sharesTemp reports an emergency patient's own temporary number.

@@ -65,6 +65,22 @@ func TestMatch(t *testing.T) {
 	if _, err := b.x.Match(t.Context(), []byte(`{"gender":"male"}`), mpi.MatchOptions{}); fhir.KindOf(err) != fhir.Unprocessable {
 		t.Errorf("a query that says nothing: %v", err)
 	}
+	// Members that the query does not meet are asked, too: it agrees with the
+	// newest record, and two of three say that it is somebody else.
+	d := newBench(t)
+	d.feed("org-1", "o1", phone(mk("欧阳兰", "1951-12-03", "female", citizen(gb("50011219511203002"))), "13700000001"))
+	d.feed("org-2", "o2", phone(mk("欧阳兰", "1951-12-03", "female", citizen(gb("50011219511203002"))), "13700000002"))
+	d.feed("org-3", "o3", phone(mk("诸葛雨桐", "1980-05-01", "male"), "13812345678"))
+	query := phone(mk("诸葛雨桐", "1980-05-01", "male"), "13812345678")
+	if found := d.match(query, mpi.MatchOptions{}); len(found) != 1 || found[0].Explanation.Grade != "probable" {
+		t.Fatalf("before: %+v", found)
+	}
+	if _, err := d.x.Join(t.Context(), key("o1"), key("o3"), "steward.qi", "改名"); err != nil {
+		t.Fatal(err)
+	}
+	if found := d.match(query, mpi.MatchOptions{}); len(found) != 1 || found[0].Explanation.Grade != "possible" || names(found[0].Members) != "o1 o2 o3" {
+		t.Errorf("after: %+v", found)
+	}
 	// A card that two persons hold finds nobody by itself.
 	b.feed("org-county", "d", mk("李娜", "1980-05-01", "male", citizen(wei)))
 	if found := b.match(only(citizen(wei)), mpi.MatchOptions{}); len(found) != 0 {

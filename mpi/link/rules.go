@@ -85,6 +85,9 @@ func (r *Rules) Decide(a, b *normal.Record, now time.Time) Verdict {
 // each other.
 const againstWeight = -4
 
+// SpeaksAgainst reports that the evidence of a pair is for two people.
+func (v *Verdict) SpeaksAgainst() bool { return v.Kind == Never || v.Score.Weight <= againstWeight }
+
 // Relate says how two records of one component stand to each other, whatever
 // edge it is that would join their groups. It is symmetric.
 func (r *Rules) Relate(a, b *normal.Record, x, y Life) Relation {
