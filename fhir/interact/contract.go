@@ -123,3 +123,5 @@ func (systemCaller) MayWrite(context.Context, Op, fhir.Key, *fhir.Facts) error {
 func (c systemCaller) Stamp() Stamp { return Stamp{Custodian: c.custodian, System: true} }
 
 func (systemCaller) ExpandPersons() bool { return false }
+
+func (systemCaller) Operator() bool { return true }

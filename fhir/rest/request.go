@@ -115,17 +115,23 @@ func (s *Server) query(c *gin.Context) (string, error) {
 		}
 		raw = strings.Trim(raw+"&"+string(form), "&")
 	}
-	return searchPart(raw), nil
+	return without(searchPart(raw), explainParameter), nil
 }
 
-func searchPart(raw string) string {
-	if !strings.Contains(raw, "_format") && !strings.Contains(raw, "_pretty") {
+// explainParameter asks for the plan of a search instead of its matches.
+const explainParameter = "_explain"
+
+// searchPart leaves out what speaks of the answer's form.
+func searchPart(raw string) string { return without(raw, "_format", "_pretty") }
+
+func without(raw string, names ...string) string {
+	if !slices.ContainsFunc(names, func(name string) bool { return strings.Contains(raw, name) }) {
 		return raw
 	}
 	var kept []string
 	for part := range strings.SplitSeq(raw, "&") {
 		name, _, _ := strings.Cut(part, "=")
-		if name, err := url.QueryUnescape(name); err == nil && (name == "_format" || name == "_pretty") {
+		if name, err := url.QueryUnescape(name); err == nil && slices.Contains(names, name) {
 			continue
 		}
 		kept = append(kept, part)

@@ -1,12 +1,14 @@
 package rest
 
 import (
+	"net/http"
 	"strings"
 
 	"github.com/gin-gonic/gin"
 
 	"hutong/fhir"
 	"hutong/fhir/interact"
+	"hutong/fhir/interact/outcome"
 )
 
 // searchType: GET /Type?..., POST /Type/_search.
@@ -47,10 +49,25 @@ func (s *Server) search(c *gin.Context, r interact.SearchRequest) {
 		return
 	}
 	r.Lenient = prefer(c).lenient
+	if c.Query(explainParameter) == "true" {
+		s.explain(c, r)
+		return
+	}
 	b, err := s.cfg.Service.Search(c.Request.Context(), CallerOf(c), r)
 	if err != nil {
 		WriteError(c, err)
 		return
 	}
 	writeBundle(c, b)
+}
+
+// explain answers with the plan of a search instead of its matches.
+func (s *Server) explain(c *gin.Context, r interact.SearchRequest) {
+	plan, err := s.cfg.Service.Explain(c.Request.Context(), CallerOf(c), r)
+	if err != nil {
+		WriteError(c, err)
+		return
+	}
+	told := []fhir.Issue{{Severity: fhir.Information, Code: "informational", Text: plan}}
+	writeJSON(c, http.StatusOK, outcome.Issues(told, fhir.Internal, outcome.English))
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/gin-gonic/gin"
+
 	"hutong/fhir/interact"
 	"hutong/fhir/rest"
 )
@@ -361,4 +363,34 @@ func TestReadYourWrites(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// plain is a caller who is no operator.
+type plain struct{ interact.Caller }
+
+// TestExplain: operators are told the plan, others nothing, and what is
+// explained is what would run.
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	caller := interact.SystemCaller("")
+	w := start(t, func(_ *interact.Config, rc *rest.Config) {
+		rc.Caller = func(c *gin.Context) (interact.Caller, error) {
+			if c.GetHeader("X-Plain") != "" {
+				return plain{caller}, nil
+			}
+			return caller, nil
+		}
+	})
+	seed(w)
+	for query, want := range map[string]string{
+		"/Observation?patient=Patient/p1&code=718-7&_explain=true": "drive patient+code",
+		"/Patient/p1/Observation?_explain=true":                    "drive compartment",
+		"/Patient?family=zh&_explain=true&_pretty=true":            "drive family",
+	} {
+		if got := string(w.do("GET", query, "").must(200).body); !strings.Contains(got, want) || strings.Contains(got, "Bundle") {
+			t.Errorf("%s: %s", query, got)
+		}
+	}
+	w.do("GET", "/Patient?nonsense=1&_explain=true", "").must(400)
+	w.do("GET", "/Patient?family=zh&_explain=true", "", "X-Plain", "1").must(403)
 }

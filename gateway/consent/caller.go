@@ -85,6 +85,9 @@ func (c *Caller) Stamp() interact.Stamp {
 // records as it wrote them; people ask about people.
 func (c *Caller) ExpandPersons() bool { return c.role != principal.HIS }
 
+// Operator implements interact.Operator.
+func (c *Caller) Operator() bool { return c.role == principal.Admin }
+
 // openCaller is the principal of the open mode: everything, as for a plain
 // FHIR server.
 type openCaller struct{}
@@ -96,3 +99,4 @@ func (openCaller) MayWrite(context.Context, interact.Op, fhir.Key, *fhir.Facts) 
 func (openCaller) Stamp() interact.Stamp                                              { return interact.Stamp{System: true} }
 func (openCaller) ExpandPersons() bool                                                { return false }
 func (openCaller) Purpose() string                                                    { return "HTEST" }
+func (openCaller) Operator() bool                                                     { return true }
