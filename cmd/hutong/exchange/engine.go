@@ -17,12 +17,16 @@ import (
 	"hutong/fhir/store"
 	"hutong/fhir/store/disk"
 	"hutong/fhir/store/disk/revive"
+	"hutong/fhir/store/mongo"
 	"hutong/fhir/term"
 	"hutong/fhir/term/ucum"
 )
 
 // openStore opens the engine that the settings name.
-func openStore(cfg Settings, x *search.Extractor, log zerolog.Logger) (store.Store, error) {
+func openStore(ctx context.Context, cfg Settings, x *search.Extractor, log zerolog.Logger) (store.Store, error) {
+	if cfg.distributed() {
+		return mongo.Open(ctx, cfg.Store, mongo.Options{Extract: x.ExtractBody, Log: log})
+	}
 	where, err := cfg.engineDir()
 	if err != nil {
 		return nil, err
@@ -37,9 +41,24 @@ func openStore(cfg Settings, x *search.Extractor, log zerolog.Logger) (store.Sto
 func (s *Settings) engineDir() (string, error) {
 	kind, where, _ := strings.Cut(s.Store, ":")
 	if kind != "disk" || where == "" {
-		return "", fmt.Errorf("--store %q: give disk:DIR", s.Store)
+		return "", fmt.Errorf("--store %s: give disk:DIR or mongodb://...", s.storeName())
 	}
 	return where, nil
+}
+
+// distributed reports whether the store is a MongoDB deployment.
+func (s *Settings) distributed() bool {
+	return strings.HasPrefix(s.Store, "mongodb://") || strings.HasPrefix(s.Store, "mongodb+srv://")
+}
+
+// storeName is Store without what may be secret in it: who logs in, and how.
+func (s *Settings) storeName() string {
+	scheme, rest, isURL := strings.Cut(s.Store, "://")
+	if !isURL {
+		return s.Store
+	}
+	rest, _, _ = strings.Cut(rest, "?")
+	return scheme + "://" + rest[strings.LastIndexByte(rest, '@')+1:]
 }
 
 func (s *Settings) engineOptions(extract func(fhir.Body, fhir.Key) ([]search.Entry, fhir.Facts, error), log zerolog.Logger) disk.Options {

@@ -108,7 +108,7 @@ func (e *Exchange) openRepository(ctx context.Context) error {
 	defs := definition.R4()
 	options := search.Options{Location: loc, Base: base, Expander: term.New(term.Options{}), Units: &e.units}
 	extractor := search.NewExtractor(defs, options)
-	if e.Store, err = openStore(e.cfg, extractor, e.log); err != nil {
+	if e.Store, err = openStore(ctx, e.cfg, extractor, e.log); err != nil {
 		return err
 	}
 	own := e.Store.Space("server")

@@ -44,7 +44,7 @@ func (e *Exchange) Serve(ctx context.Context, ready func()) (err error) {
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- listen(server, listener, e.cfg) }()
-	log.Info().Str("url", e.cfg.PublicURL).Str("auth", e.cfg.Auth).Str("store", e.cfg.Store).Str("version", Version).Msg("serving")
+	log.Info().Str("url", e.cfg.PublicURL).Str("auth", e.cfg.Auth).Str("store", e.cfg.storeName()).Str("version", Version).Msg("serving")
 	settle()
 	if ready != nil {
 		ready()

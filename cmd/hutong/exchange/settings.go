@@ -18,7 +18,7 @@ import (
 type Settings struct {
 	Listen    string        `default:"127.0.0.1:8080" help:"Address to listen on."`
 	Data      string        `default:"data" type:"path" help:"Directory for everything that is kept."`
-	Store     string        `default:"" help:"disk:DIR for the embedded engine; default is disk:DATA/store." placeholder:"disk:DIR"`
+	Store     string        `default:"" help:"disk:DIR for the embedded engine, or mongodb://... (the database is its path); default is disk:DATA/store." placeholder:"disk:DIR"`
 	NATS      string        `name:"nats" default:"embedded" help:"embedded, or the URL of a NATS server with JetStream." placeholder:"nats://..."`
 	Node      string        `help:"Name of this node where several share a store: 1 to 32 of a-z and 0-9. Its audit chain carries it." placeholder:"NAME"`
 	Auth      string        `enum:"smart,open" default:"smart" help:"smart, or open (no authentication; only on a loopback listener)."`
@@ -78,6 +78,9 @@ func (s *Settings) Check() error {
 		return fmt.Errorf("--public-url %q is not a URL", s.PublicURL)
 	}
 	s.PublicURL = strings.TrimSuffix(s.PublicURL, "/")
+	if s.distributed() && s.Archive != "" {
+		return fmt.Errorf("--archive is for the embedded engine; a MongoDB deployment has a backup of its own")
+	}
 	if s.Store == "" {
 		s.Store = "disk:" + filepath.Join(s.Data, "store")
 	}

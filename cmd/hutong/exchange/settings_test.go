@@ -25,6 +25,7 @@ func TestSettingsHoldTogether(t *testing.T) {
 		{"profiles without a port", Settings{Listen: "127.0.0.1:1", Pprof: "localhost"}, "--pprof"},
 		{"a node's name", Settings{Listen: "127.0.0.1:1", Node: "n1"}, ""},
 		{"a bad node's name", Settings{Listen: "127.0.0.1:1", Node: "n-1"}, "--node"},
+		{"an archive of another engine", Settings{Listen: "127.0.0.1:1", Store: "mongodb://db/hutong", Archive: "x"}, "--archive"},
 		{"public URL", Settings{Listen: "127.0.0.1:1", PublicURL: "exchange"}, "--public-url"},
 	}
 	for _, c := range cases {
@@ -32,5 +33,23 @@ func TestSettingsHoldTogether(t *testing.T) {
 		if c.refused == "" && err != nil || c.refused != "" && (err == nil || !strings.Contains(err.Error(), c.refused)) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.refused)
 		}
+	}
+}
+
+// Who logs in to the database, and how, never stands in a log or an error.
+func TestStoreNameHoldsNoSecret(t *testing.T) {
+	for store, want := range map[string]string{
+		"disk:data/store": "disk:data/store",
+		"mongodb://hutong:s3cret@a:1,b:2/exchange?tlsCertificateKeyFilePassword=s3cret": "mongodb://a:1,b:2/exchange",
+		"mongodb+srv://u:p%40s3cret@cluster.example.org/?authMechanism=x":               "mongodb+srv://cluster.example.org/",
+	} {
+		s := Settings{Store: store}
+		if got := s.storeName(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	s := Settings{Store: "mysql://root:s3cret@db/x"}
+	if _, err := s.engineDir(); err == nil || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("got %v", err)
 	}
 }
