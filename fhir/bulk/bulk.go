@@ -44,6 +44,7 @@ type Config struct {
 	Service *interact.Service
 	Space   store.Space // of the jobs
 	Dir     string      // of the files; nothing else may lie in it
+	Node    string      // name of this node where several share Space; it begins the ids of its jobs
 	Access  Access
 	URL     string // public URL of the group that Mount is given
 	Log     zerolog.Logger

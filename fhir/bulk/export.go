@@ -53,12 +53,17 @@ func (e *exports) export(ctx context.Context, j *job) error {
 				continue // nothing new that would be worth an fsync
 			}
 		}
-		if err := e.jobs.put(ctx, j); err != nil {
+		if err := e.jobs.put(ctx, j); errors.Is(err, fhir.E(fhir.Conflict)) {
+			return errRemoved
+		} else if err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// errRemoved says that the job is not there any more.
+var errRemoved = errors.New("bulk: the job was removed")
 
 // page reads the next page of a job.
 func (e *exports) page(ctx context.Context, caller interact.Caller, j *job) (*interact.ExportPage, error) {

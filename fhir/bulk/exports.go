@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -55,13 +56,22 @@ func (e *exports) submit(ctx context.Context, j *job) error {
 	if mine >= e.cfg.Limits.PerOwner || len(e.queue) == cap(e.queue) {
 		return fhir.Errorf(fhir.Throttled, "too many exports are under way; wait for one to finish")
 	}
-	j.ID, j.State, j.Created = newID(e.cfg.Now()), waiting, e.cfg.Now().UTC()
+	j.ID, j.Node, j.State, j.Created = e.prefix()+newID(e.cfg.Now()), e.cfg.Node, waiting, e.cfg.Now().UTC()
 	if err := e.jobs.put(ctx, j); err != nil {
 		return err
 	}
 	e.open[j.ID] = j.Owner
 	e.queue <- j.ID // has room: all senders hold mu
 	return nil
+}
+
+// prefix begins the ids of this node's jobs, so that a balancer can send those
+// who ask for a file to where it is.
+func (e *exports) prefix() string {
+	if e.cfg.Node == "" {
+		return ""
+	}
+	return e.cfg.Node + "-"
 }
 
 // newID cannot be guessed, and sorts by time.
@@ -128,42 +138,54 @@ func (e *exports) run(ctx context.Context) {
 	}
 }
 
-// adopt finds the jobs that an earlier process left unfinished, oldest first,
-// and removes directories that no job knows.
+// adopt finds the jobs that an earlier process of this node left unfinished,
+// oldest first.
 func (e *exports) adopt(ctx context.Context) (<-chan string, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	all, err := e.jobs.all(ctx)
 	left := make(chan string, len(all))
 	defer close(left)
-	if err != nil {
-		return left, err
-	}
 	for _, j := range all {
-		if _, queued := e.open[j.ID]; j.State == waiting && !queued {
+		if _, queued := e.open[j.ID]; j.State == waiting && j.Node == e.cfg.Node && !queued {
 			e.open[j.ID] = j.Owner
 			left <- j.ID
-		}
-	}
-	entries, err := os.ReadDir(e.cfg.Dir)
-	for _, entry := range entries {
-		if !slices.ContainsFunc(all, func(j *job) bool { return j.ID == entry.Name() }) {
-			err = errors.Join(err, os.RemoveAll(e.dir(entry.Name())))
 		}
 	}
 	return left, err
 }
 
-// sweep removes what has expired.
+// sweep removes what has expired: this node's jobs, directories of this node
+// that no job knows (any more), and jobs of a node that has not been heard of.
 func (e *exports) sweep(ctx context.Context) error {
+	entries, err := os.ReadDir(e.cfg.Dir) // before the jobs: a directory is younger than its job
+	if err != nil {
+		return err
+	}
 	all, err := e.jobs.all(ctx)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		own := strings.HasPrefix(entry.Name(), e.prefix()) && strings.Contains(entry.Name(), "-") == (e.cfg.Node != "")
+		if own && !slices.ContainsFunc(all, func(j *job) bool { return j.ID == entry.Name() }) {
+			err = errors.Join(err, os.RemoveAll(e.dir(entry.Name())))
+		}
+	}
 	for _, j := range all {
-		if j.State != waiting && e.cfg.Now().After(j.Expires) {
+		over := j.State != waiting && e.cfg.Now().After(j.Expires)
+		if j.Node != e.cfg.Node {
+			over = e.cfg.Now().After(j.Created.Add(abandoned + e.cfg.Limits.Keep))
+		}
+		if over {
 			err = errors.Join(err, e.cancel(ctx, j.ID))
 		}
 	}
 	return err
 }
+
+// abandoned is how long another node may work on a job.
+const abandoned = 7 * 24 * time.Hour
 
 // work takes up jobs one after the other: first those that were left.
 func (e *exports) work(ctx context.Context, left <-chan string) {
@@ -196,6 +218,9 @@ func (e *exports) take(ctx context.Context, id string) {
 	if err == nil && j != nil {
 		err = e.carryOut(ctx, j)
 	}
+	if errors.Is(err, fhir.E(fhir.Conflict)) { // cancelled by way of another node
+		err = os.RemoveAll(e.dir(id))
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.running, id)
@@ -225,6 +250,9 @@ func (e *exports) carryOut(ctx context.Context, j *job) error {
 	}
 	if ctx.Err() != nil {
 		return nil
+	}
+	if errors.Is(err, errRemoved) {
+		return fhir.E(fhir.Conflict)
 	}
 	j.State, j.Expires = done, e.cfg.Now().Add(e.cfg.Limits.Keep).UTC()
 	if err != nil {

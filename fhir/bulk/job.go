@@ -14,6 +14,7 @@ import (
 // finished can go on from here in another process.
 type job struct {
 	ID       string
+	Node     string `json:",omitempty"` // which works on it and has its files
 	Owner    string
 	Acting   []byte
 	Request  string      // URL of the kick-off
@@ -37,6 +38,8 @@ type job struct {
 
 	Status int             `json:",omitempty"` // HTTP status of a failed job
 	Fault  json.RawMessage `json:",omitempty"` // OperationOutcome of a failed job
+
+	raw []byte // as it is stored; nil if it is not
 }
 
 type state string
@@ -73,6 +76,7 @@ func parseJob(raw []byte) (*job, error) {
 	if err := d.Decode(found); err != nil {
 		return nil, fhir.Errorf(fhir.Internal, "bulk: a job cannot be read: %w", err)
 	}
+	found.raw = raw
 	return found, nil
 }
 
@@ -91,12 +95,22 @@ func (j jobs) all(ctx context.Context) ([]*job, error) {
 	return list, nil
 }
 
+// put makes a job or a change of it durable. Conflict if it was removed
+// meanwhile: cancelled, perhaps by way of another node.
 func (j jobs) put(ctx context.Context, x *job) error {
 	raw, err := json.Marshal(x)
 	if err != nil {
 		return fhir.Errorf(fhir.Internal, "bulk: %w", err)
 	}
-	return j.space.Apply(ctx, []store.Write{{Key: []byte(x.ID), Value: raw}})
+	w := store.Write{Key: []byte(x.ID), Value: raw, If: store.IfEquals, Old: x.raw}
+	if x.raw == nil {
+		w.If = store.IfAbsent
+	}
+	if err := j.space.Apply(ctx, []store.Write{w}); err != nil {
+		return err
+	}
+	x.raw = raw
+	return nil
 }
 
 func (j jobs) remove(ctx context.Context, id string) error {

@@ -24,6 +24,7 @@ import (
 	"hutong/fhir/interact"
 	"hutong/fhir/rest"
 	"hutong/fhir/search"
+	"hutong/fhir/store"
 	"hutong/fhir/store/disk"
 	"hutong/fhir/validate"
 )
@@ -143,6 +144,8 @@ type world struct {
 	bulk    *bulk.Service
 	audit   *ledger
 	limits  bulk.Limits
+	node    string
+	space   store.Space
 	stop    func()
 }
 
@@ -168,12 +171,13 @@ func (w *world) open() {
 		Persons: families{{{Type: "Patient", ID: "p1"}, {Type: "Patient", ID: "q1"}}},
 	})
 	w.must(err)
+	w.space = db.Space("bulk")
 	router := gin.New()
 	router.ContextWithFallback = true
 	server := httptest.NewServer(router)
 	w.server, w.url = server.URL+"/fhir", server.URL+"/api/bulk"
 	w.bulk, err = bulk.New(bulk.Config{
-		Service: w.service, Space: db.Space("bulk"), Dir: filepath.Join(w.dir, "export"), Access: access{}, URL: w.url,
+		Service: w.service, Space: w.space, Dir: filepath.Join(w.dir, "export"), Node: w.node, Access: access{}, URL: w.url,
 		Log: zerolog.Nop(), Limits: w.limits,
 	})
 	w.must(err)

@@ -124,6 +124,10 @@ func (s *Service) download(c *gin.Context) {
 		rest.WriteError(c, fhir.Errorf(fhir.NotFound, "no such file"))
 		return
 	}
+	if j.Node != s.cfg.Node {
+		rest.WriteError(c, fhir.Errorf(fhir.Busy, "the file is on the node whose name begins the export's id: ask there"))
+		return
+	}
 	f, err := os.Open(filepath.Join(s.exports.dir(j.ID), j.Files[i].Name))
 	if err != nil {
 		rest.WriteError(c, fhir.Errorf(fhir.NotFound, "no such file"))

@@ -2,6 +2,7 @@ package event_test
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -190,9 +191,12 @@ func TestACutOffRelayIsFenced(t *testing.T) {
 	s.fill(6, 20)
 	seen.wait(t, 20) // b relays
 	key := []byte("cursor")
-	before, err := s.Space("events").Get(context.Background(), key)
-	if err != nil {
-		t.Fatal(err)
+	var before []byte
+	for end := time.Now().Add(20 * time.Second); len(before) < 16 || binary.BigEndian.Uint64(before[8:]) < 20; time.Sleep(5 * time.Millisecond) {
+		var err error
+		if before, err = s.Space("events").Get(context.Background(), key); err != nil || time.Now().After(end) {
+			t.Fatalf("the cursor stays at %x: %v", before, err)
+		}
 	}
 	close(hold)
 	stop()

@@ -17,7 +17,7 @@ import (
 // openBulk opens the bulk operations and lets their jobs run until Close.
 func (e *Exchange) openBulk() (*bulk.Service, error) {
 	b, err := bulk.New(bulk.Config{
-		Service: e.fhir, Space: e.Store.Space("bulk"), Dir: filepath.Join(e.cfg.Data, "export"),
+		Service: e.fhir, Space: e.Store.Space("bulk"), Dir: filepath.Join(e.cfg.Data, "export"), Node: e.cfg.Node,
 		Access: bulkAccess{e.policy}, URL: e.cfg.PublicURL + "/api/bulk", Log: e.log,
 	})
 	if err != nil {
