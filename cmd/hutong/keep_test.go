@@ -38,6 +38,10 @@ func TestKeep(t *testing.T) {
 		}
 	}
 	ok("fsck", "-q", data)
+	ok("migrate", data)
+	if err := hutong("migrate", t.TempDir()); err == nil {
+		t.Error("an empty folder was migrated")
+	}
 	ok("backup", data, "--to", cold)
 	ok("restore", "--from", cold, "--to", filepath.Join(s.dir, "one"))
 

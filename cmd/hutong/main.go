@@ -36,6 +36,7 @@ type cli struct {
 	Backup      keep.Backup    `cmd:"" help:"Copy the store, running or stopped."`
 	Restore     keep.Restore   `cmd:"" help:"Rebuild a store from a backup, as of any archived moment."`
 	Crash       crash.Cmd      `cmd:"" help:"Kill a serving exchange again and again and prove that nothing is lost."`
+	Migrate     keep.Migrate   `cmd:"" help:"Bring a stopped store to the format of this release."`
 	VerifyAudit verifyAuditCmd `cmd:"" help:"Prove the audit chain whole."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }

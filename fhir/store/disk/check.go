@@ -62,7 +62,7 @@ func (s *Store) Inspect(ctx context.Context, progress Progress) (Report, error) 
 		progress = func(string, int) {}
 	}
 	c := &checker{s: s, ctx: ctx, progress: progress}
-	c.r.T, c.r.Horizon, c.r.Faults = fhir.T(s.visible.Load()), s.horizon, []string{}
+	c.r.T, c.r.Horizon, c.r.Faults = fhir.T(s.visible.Load()), s.Horizon(), []string{}
 	for _, step := range []func() error{c.ids, c.rows, c.older, c.postings, c.undo, c.log} {
 		if err := step(); err != nil {
 			return c.r, err
@@ -228,7 +228,7 @@ func (c *checker) stands(p *ledger.Posting) error {
 	if err != nil {
 		return err
 	}
-	if !p.Holds(layout.PostedOf(v)) {
+	if from, class := layout.PostedOf(v); !p.Holds(from, class, c.r.Horizon) {
 		c.report("a posting of list %d of resource %d is missing", binary.BigEndian.Uint32(p.ListValue), p.Place.RID)
 	}
 	return nil

@@ -109,7 +109,7 @@ type Store struct {
 	head     head          // what the committer has applied; its own
 	visible  atomic.Uint64 // T of the newest durable commit: what Snapshot(0) reads
 	lastUndo atomic.Uint64 // T of the newest commit that may have written undo rows
-	horizon  fhir.T        // the oldest T that can be read: what was superseded before is gone
+	horizon  atomic.Uint64 // the oldest T that can be read: what was superseded before is gone
 	watch    watch
 	slots    chan struct{} // search slots
 }
@@ -161,7 +161,7 @@ func (s *Store) begin() error {
 		return err
 	}
 	horizon, _ := binary.Uvarint(v)
-	s.horizon = fhir.T(horizon)
+	s.horizon.Store(horizon)
 	s.watch.init()
 	s.slots = make(chan struct{}, s.opts.Searches)
 	s.queue = make(chan *pending, s.opts.Queue)

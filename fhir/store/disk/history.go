@@ -9,7 +9,9 @@ import (
 
 	"hutong/fhir"
 	"hutong/fhir/store"
+	"hutong/fhir/store/disk/health"
 	"hutong/fhir/store/disk/layout"
+	"hutong/fhir/store/disk/retain"
 )
 
 // historyRun collects one page of a history. Versions are visited newest
@@ -221,11 +223,53 @@ func (s *Store) changes(ctx context.Context, out []store.Change, c *layout.Commi
 	}
 	var row layout.Row
 	for _, m := range c.Made {
-		if _, err := s.version(m.RID, m.Ver, &row); err != nil {
+		found, err := s.version(m.RID, m.Ver, &row)
+		if err != nil {
 			return nil, err
+		}
+		if !found {
+			continue // dropped by the policy of retention meanwhile
 		}
 		r := row.Clone()
 		out = append(out, store.Change{Version: r.Version, Facts: r.Facts})
+	}
+	return out, nil
+}
+
+// Horizon is the oldest T that can be read.
+func (s *Store) Horizon() fhir.T { return fhir.T(s.horizon.Load()) }
+
+// Retain drops the versions that a policy no longer keeps, and gives back their
+// space. From then on moments before the horizon are Gone; it never goes back.
+// Readers and writers go on meanwhile; a reading of an earlier moment that is
+// under way may miss what is dropped (revive answers it with Gone).
+func (s *Store) Retain(ctx context.Context, p retain.Policy) (retain.Purged, error) {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return retain.Purged{}, err
+	}
+	defer leave()
+	if err := s.health.Writable(); err != nil || p.MaxAge <= 0 {
+		return retain.Purged{Horizon: s.Horizon()}, err
+	}
+	tree := retain.Tree{DB: s.db, Names: s.names}
+	newest := fhir.T(s.visible.Load())
+	horizon, err := tree.Horizon(s.opts.Now().Add(-p.MaxAge), newest)
+	if err != nil {
+		return retain.Purged{}, ioError(err)
+	}
+	horizon = max(min(horizon, p.Followed), s.Horizon())
+	s.horizon.Store(uint64(horizon)) // nobody begins to read what is about to go
+	value := binary.AppendUvarint(nil, uint64(horizon))
+	if err := health.Do(func() error { return s.db.Set(layout.HorizonKey(), value, pebble.Sync) }); err != nil {
+		return retain.Purged{}, ioError(err)
+	}
+	out, err := tree.Drop(ctx, horizon, newest, p.KeepLast)
+	if err == nil && out.Versions > 0 {
+		err = tree.Compact(ctx)
+	}
+	if err != nil {
+		return out, ioError(err)
 	}
 	return out, nil
 }

@@ -32,7 +32,7 @@ func (s *Store) Snapshot(ctx context.Context, t fhir.T) (store.Snapshot, error) 
 		t = newest
 	case t > newest:
 		return nil, fhir.Errorf(fhir.Invalid, "the store has not reached that moment")
-	case t < s.horizon:
+	case t < s.Horizon():
 		return nil, fhir.Errorf(fhir.Gone, "that moment is older than the history that is kept")
 	}
 	return &snapshot{s: s, t: t}, nil

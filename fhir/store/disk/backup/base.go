@@ -60,7 +60,7 @@ func Copy(ctx context.Context, s Checkpointer, staging, dir string, now time.Tim
 	if err := s.Checkpoint(ctx, staging); err != nil {
 		return m, err
 	}
-	if m, err = peek(staging); err != nil {
+	if m, err = Describe(staging); err != nil {
 		return m, err
 	}
 	m.Created = now.UTC()
@@ -227,8 +227,9 @@ func (m *Manifest) verifyFiles(ctx context.Context, dir string) error {
 	return nil
 }
 
-// peek reads what a copy of a store holds, without writing to it.
-func peek(dir string) (m Manifest, err error) {
+// Describe reads what a store or a copy holds, without writing to it; its server
+// is stopped. Files are left out.
+func Describe(dir string) (m Manifest, err error) {
 	db, err := pebble.Open(dir, &pebble.Options{ReadOnly: true, Logger: &health.Monitor{Log: zerolog.Nop()}, FormatMajorVersion: pebble.FormatNewest})
 	if err != nil {
 		return m, fmt.Errorf("backup: the copy cannot be read: %w", err)

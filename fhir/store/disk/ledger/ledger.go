@@ -27,12 +27,13 @@ type Posting struct {
 
 // Holds reports whether a stored row's time and class are right. A row without
 // a class that it should have is of the first format, whose times do not tell
-// when the class began.
-func (p *Posting) Holds(from fhir.T, class uint32) bool {
+// when the class began. Times up to the horizon are all alike: nobody reads as
+// of them.
+func (p *Posting) Holds(from fhir.T, class uint32, horizon fhir.T) bool {
 	if from == 0 || class == 0 && p.Class != 0 {
 		return from > 0
 	}
-	return class == p.Class && (from == p.From || p.AtMost && from < p.From)
+	return class == p.Class && (max(from, horizon) == max(p.From, horizon) || p.AtMost && from < p.From)
 }
 
 // Key is the key of the row.

@@ -39,15 +39,20 @@ func (p *snapshot) Close() { p.first.Close() }
 // ask reads at t by the engine that lives.
 func (p *snapshot) ask(ctx context.Context, read func(store.Snapshot) error) error {
 	return p.s.read(func(l *life) error {
-		if l == p.life {
-			return read(p.first)
+		at := p.first
+		if l != p.life {
+			var err error
+			if at, err = l.Snapshot(ctx, p.t); err != nil {
+				return err
+			}
+			defer at.Close()
 		}
-		at, err := l.Snapshot(ctx, p.t)
-		if err != nil {
-			return err
+		err := read(at)
+		if p.t < l.Horizon() {
+			// What was read may lack what retention dropped meanwhile.
+			return fhir.Errorf(fhir.Gone, "that moment is older than the history that is kept")
 		}
-		defer at.Close()
-		return read(at)
+		return err
 	})
 }
 
