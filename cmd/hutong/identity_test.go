@@ -9,8 +9,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"hutong/cmd/hutong/exchange"
 	"hutong/mpi/announce"
+	"hutong/mpi/score"
 	"hutong/profiles"
 	"hutong/testdata/region"
 )
@@ -88,7 +91,9 @@ func (s *stage) pix(source string, more ...string) answer {
 func feedAndCrossReference(t *testing.T, s *stage) {
 	muni, dist := mrnOf(region.OrgMuni), mrnOf(region.OrgDist)
 	card := fmt.Sprintf(`{"system":%q,"value":"500112198807070022"}`, profiles.CitizenID)
-	withCard := func(b []byte) []byte { return []byte(strings.Replace(string(b), `"identifier":[`, `"identifier":[`+card+",", 1)) }
+	withCard := func(b []byte) []byte {
+		return []byte(strings.Replace(string(b), `"identifier":[`, `"identifier":[`+card+",", 1))
+	}
 	first := s.feed("his-muni", muni, "T-1", withCard(person(muni, "T-1", "顾念慈", "1988-07-07", "")), 201)
 	again := s.feed("his-muni", muni, "T-1", withCard(person(muni, "T-1", "顾念慈", "1988-07-07", `,"maritalStatus":{"text":"已婚"}`)), 200)
 	if first.ID != again.ID {
@@ -224,6 +229,8 @@ func hospitalMerges(t *testing.T, s *stage) {
 		t.Error("the index did not follow the hospital")
 	}
 	s.merge("his-muni", 422, both...)
+	// A later edit stays when the merge is taken back.
+	s.do("his-muni", "PATCH", "/fhir/Patient/"+to.ID, []byte(`[{"op":"add","path":"/telecom","value":[{"system":"phone","value":"13900002222"}]}]`), "Content-Type", "application/json-patch+json").is(200)
 	undo := func(who string, status int) {
 		t.Helper()
 		s.do(who, "POST", "/api/identity/merges/"+id+"/undo", map[string]string{"reason": "两人同名"}).is(status)
@@ -235,6 +242,9 @@ func hospitalMerges(t *testing.T, s *stage) {
 	source, target = read(from.ID), read(to.ID)
 	if !source.Active || len(source.Link)+len(target.Link) != 0 || len(target.Identifier) != 1 {
 		t.Errorf("undone: %+v, %+v", source, target)
+	}
+	if a := s.do("his-muni", "GET", "/fhir/Patient/"+to.ID, nil).is(200); !strings.Contains(string(a.body), "13900002222") {
+		t.Errorf("the undo took a later edit with it: %s", a.body)
 	}
 	if s.personOf("Patient/"+from.ID) == s.personOf("Patient/"+to.ID) {
 		t.Error("the index holds them for one person after the undo")
@@ -288,5 +298,59 @@ func announced(t *testing.T, s *stage) {
 	}
 	if info, err := os.Stat(found[0]); err != nil || info.Size() == 0 {
 		t.Errorf("an empty stream: %v", err)
+	}
+}
+
+// TestModelFlags: a model is known by its version and its content, and a policy
+// that is not understood stops the start.
+func TestModelFlags(t *testing.T) {
+	dir := t.TempDir()
+	m, err := score.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := func(name string, content []byte) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	trained := file("trained.json", []byte(strings.ReplaceAll(string(raw), m.Version, "region-1")))
+	changed := file("changed.json", []byte(strings.ReplaceAll(strings.Replace(string(raw), `"prior":`, `"prior": `, 1), m.Version, "region-1")))
+	next := file("next.json", []byte(strings.ReplaceAll(string(raw), m.Version, "region-2")))
+	for _, c := range []struct {
+		name, refused string
+		set           func(*exchange.Settings)
+	}{
+		{"a trained model and a shadow", "", func(s *exchange.Settings) { s.Model, s.Shadow = trained, next }},
+		{"again", "", func(s *exchange.Settings) { s.Model = trained }},
+		{"the shadow takes over", "", func(s *exchange.Settings) { s.Model = next }},
+		{"one version, two contents", "another content", func(s *exchange.Settings) { s.Model = changed }},
+		{"a model that is none", "model", func(s *exchange.Settings) { s.Model = file("none.json", []byte("{}")) }},
+		{"a policy", "", func(s *exchange.Settings) {
+			s.Identity = file("policy.json", []byte(`{"version":"region-policy-1","trust":{"org-muni":9},"survivorship":{"default":["trust"]},"secondPerson":{"risks":["high","medium"]}}`))
+		}},
+		{"a policy with a slip", "policy", func(s *exchange.Settings) { s.Identity = file("slip.json", []byte(`{"version":"x","trsut":{}}`)) }},
+	} {
+		cfg := exchange.Settings{Listen: "127.0.0.1:1", Data: dir, Auth: "smart", Operator: region.OrgExchange, Timezone: "Asia/Shanghai", CacheMB: 8, LogLevel: "error", Grace: time.Second}
+		c.set(&cfg)
+		if err := cfg.Check(); err != nil {
+			t.Fatal(err)
+		}
+		e, err := exchange.OpenOffline(t.Context(), cfg, cfg.Logger())
+		if c.refused == "" && err != nil || c.refused != "" && (err == nil || !strings.Contains(err.Error(), c.refused)) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.refused)
+		}
+		if err == nil {
+			if err := e.Close(t.Context()); err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+		}
 	}
 }

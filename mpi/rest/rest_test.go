@@ -190,6 +190,9 @@ func TestQueueStory(t *testing.T) {
 	if w := at(task, "explanation", "fields", 3, "words", "zh-CN"); w == "" || w == nil {
 		t.Error("no words")
 	}
+	if share, ok := at(task, "explanation", "fields", 3, "frequency").(float64); !ok || share <= 0 || share > 0.01 {
+		t.Errorf("how common the given name is: %v", share)
+	}
 	s.call("POST", path, `{"decision":"link","reason":"  "}`, 422)
 	s.call("POST", path, `{"decision":"maybe","reason":"x"}`, 400)
 	done := s.call("POST", path, `{"decision":"link","reason":"核对户口簿"}`, 200)

@@ -17,6 +17,9 @@ type FieldComparison struct {
 	Level  string  `json:"level"`
 	Weight float64 `json:"weight"` // log2(m/u): what speaks for (+) or against (-)
 	Words  Text    `json:"words"`
+	// Frequency is the share of people with the shared name, where the weight
+	// follows from it; 0 where it does not.
+	Frequency float64 `json:"frequency,omitempty"`
 }
 
 // Explain puts one field of a result into words.
@@ -30,7 +33,7 @@ func (m *Model) Explain(f Field, a, b *normal.Record, r *Result) FieldComparison
 	}
 	return FieldComparison{
 		Field: f.String(), Label: f.Label(), A: Value(f, a), B: Value(f, b),
-		Level: f.LevelName(l), Weight: math.Round(r.Weights[f]*100) / 100, Words: words,
+		Level: f.LevelName(l), Weight: math.Round(r.Weights[f]*100) / 100, Words: words, Frequency: r.Frequency[f],
 	}
 }
 
