@@ -47,6 +47,10 @@ type batch struct {
 	last    int     // number of the last line
 	end     error   // why there is no other batch: io.EOF, or the stream's fault
 	ready   *interact.Import
+
+	stored chan struct{} // closed when the next two are set
+	faults []error
+	err    error
 }
 
 // batchBytes closes a batch that is large before it is long.
@@ -54,8 +58,10 @@ const batchBytes = 8 << 20
 
 // Import stores the resources of a stream under their ids, a batch a
 // transaction, in the order of the lines. What is at fault keeps no other line
-// out. One batch is read and validated while the one before is stored, and no
-// more: the stream is read no faster than it is stored.
+// out. One batch is read and validated while two are stored, the second of
+// which does not wait for the disk, the index and the trail of the first unless
+// they are about the same resources; and no more: the stream is read no faster
+// than it is stored.
 func (s *Service) Import(ctx context.Context, c interact.Caller, from Source) *Report {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -64,12 +70,13 @@ func (s *Service) Import(ctx context.Context, c interact.Caller, from Source) *R
 		defer close(ahead)
 		s.prepare(ctx, from, ahead)
 	}()
+	c = interact.Shared(c)
 	report, whole := &Report{}, false
-	for b := range ahead {
-		if report.Stopped != nil {
-			continue
+	take := func(b *batch) {
+		if b == nil || report.Stopped != nil {
+			return
 		}
-		s.store(ctx, c, b, report)
+		report.add(b, s.cfg.Limits.Faults)
 		if whole = report.Stopped == nil && errors.Is(b.end, io.EOF); b.end != nil && !whole && report.Stopped == nil {
 			report.Stopped = b.end
 		}
@@ -80,6 +87,19 @@ func (s *Service) Import(ctx context.Context, c interact.Caller, from Source) *R
 			}
 		}
 	}
+	var before *batch
+	for b := range ahead {
+		if before != nil && b.ready.After(before.ready) {
+			take(before.wait())
+			before = nil
+		}
+		if report.Stopped == nil {
+			s.store(ctx, c, b)
+			before, b = b, before
+			take(b.wait())
+		}
+	}
+	take(before.wait())
 	if !whole && report.Stopped == nil {
 		report.Stopped = fhir.Errorf(fhir.Timeout, "the request ended before the import did")
 	}
@@ -124,35 +144,50 @@ func (s *Service) read(in *lines) *batch {
 	return b
 }
 
-// store commits a batch and reports on its lines. While the store is busy it
-// waits, and so does the sender.
-func (s *Service) store(ctx context.Context, c interact.Caller, b *batch, r *Report) {
-	var faults []error
-	err, pause := error(nil), 50*time.Millisecond
-	for n := 1; len(b.bodies) > 0; n++ {
-		faults, err = b.ready.Commit(ctx, c)
-		if !errors.Is(err, fhir.E(fhir.Busy)) || n == patience || ctx.Err() != nil {
-			break
+// store begins to commit a batch; wait tells when that is done. While the
+// store is busy it tries again, and so the sender waits.
+func (s *Service) store(ctx context.Context, c interact.Caller, b *batch) {
+	b.stored = make(chan struct{})
+	go func() {
+		defer close(b.stored)
+		pause := 50 * time.Millisecond
+		for n := 1; len(b.bodies) > 0; n++ {
+			b.faults, b.err = b.ready.Commit(ctx, c)
+			if !errors.Is(b.err, fhir.E(fhir.Busy)) || n == patience || ctx.Err() != nil {
+				break
+			}
+			select {
+			case <-time.After(pause):
+				pause *= 2
+			case <-ctx.Done():
+			}
 		}
-		select {
-		case <-time.After(pause):
-			pause *= 2
-		case <-ctx.Done():
-		}
+	}()
+}
+
+// wait returns b when it has been stored; nil is no batch.
+func (b *batch) wait() *batch {
+	if b != nil {
+		<-b.stored
 	}
-	if err != nil {
-		r.Stopped = err
+	return b
+}
+
+// add reports on the lines of a batch; after limit faults the import ends.
+func (r *Report) add(b *batch, limit int) {
+	if b.err != nil {
+		r.Stopped = b.err
 		return
 	}
 	own := b.skipped
-	for i, fault := range faults {
+	for i, fault := range b.faults {
 		if fault != nil {
 			own = append(own, Fault{b.numbers[i], fault})
 		}
 	}
 	slices.SortFunc(own, func(a, b Fault) int { return cmp.Compare(a.Line, b.Line) })
 	r.Lines, r.Stored, r.Faults = b.last, r.Stored+len(b.bodies)+len(b.skipped)-len(own), append(r.Faults, own...)
-	if len(r.Faults) >= s.cfg.Limits.Faults {
+	if len(r.Faults) >= limit {
 		r.Stopped = fhir.Errorf(fhir.Unprocessable, "there are too many faults; the lines behind these were not looked at")
 	}
 }

@@ -211,3 +211,30 @@ func FuzzImport(f *testing.F) {
 		}
 	})
 }
+
+// TestBatchesThatMeet: two batches are under way at a time, and still the later
+// line wins, and a conditional reference finds what stands before it.
+func TestBatchesThatMeet(t *testing.T) {
+	t.Parallel()
+	w := start(t, bulk.Limits{Batch: 1})
+	var body strings.Builder
+	for i := range 40 {
+		id := fmt.Sprintf("m%d", i)
+		for year := 1950; year < 1955; year++ {
+			fmt.Fprintf(&body, `{"resourceType":"Patient","id":%q,"identifier":[{"system":"urn:s","value":%q}],"birthDate":"%d"}`+"\n", id, id, year)
+		}
+		fmt.Fprintf(&body, `{"resourceType":"Observation","id":%q,"status":"final","code":{"text":"x"},"subject":{"reference":"Patient?identifier=urn:s|%s"}}`+"\n", "o"+id, id)
+	}
+	got := w.do("h1", "POST", "/$import", body.String(), ndjson...).must(200).imported()
+	if got.stored != 240 || got.failed != 0 {
+		t.Fatalf("%+v", got)
+	}
+	for i := range 40 {
+		if a := w.do("all", "GET", fmt.Sprintf("/Patient/m%d", i), ""); !bytes.Contains(a.body, []byte(`"birthDate":"1954"`)) {
+			t.Errorf("the later line does not win: %s", a.body)
+		}
+		if a := w.do("all", "GET", fmt.Sprintf("/Observation/om%d", i), ""); !bytes.Contains(a.body, []byte(fmt.Sprintf(`Patient/m%d`, i))) {
+			t.Errorf("the reference: %s", a.body)
+		}
+	}
+}

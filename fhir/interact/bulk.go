@@ -1,14 +1,17 @@
 package interact
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/url"
 	"slices"
+	"sync"
 	"time"
 
 	"hutong/fhir"
 	"hutong/fhir/codec"
+	"hutong/fhir/search"
 )
 
 // ExportRequest asks for one page of all current resources of a type.
@@ -109,6 +112,8 @@ type Import struct {
 	s      *Service
 	lines  []importLine
 	faults []error
+	keys   map[fhir.Key]struct{}
+	asks   bool // a reference may be a search
 }
 
 type importLine struct {
@@ -119,7 +124,7 @@ type importLine struct {
 // PrepareImport parses and validates resources (JSON, ids given), each by
 // itself. It touches neither the store nor the caller.
 func (s *Service) PrepareImport(resources [][]byte) *Import {
-	b := &Import{s: s, faults: make([]error, len(resources))}
+	b := &Import{s: s, faults: make([]error, len(resources)), keys: make(map[fhir.Key]struct{}, len(resources))}
 	for i, body := range resources {
 		d := &draft{action: update}
 		if b.faults[i] = s.content(d, body); b.faults[i] != nil {
@@ -128,6 +133,8 @@ func (s *Service) PrepareImport(resources [][]byte) *Import {
 		d.key = fhir.Key{Type: d.doc.ResourceType(0), ID: d.doc.ChildText(0, "id")}
 		if b.faults[i] = s.importable(d); b.faults[i] == nil {
 			b.lines = append(b.lines, importLine{i, d})
+			b.keys[d.key] = struct{}{}
+			b.asks = b.asks || mayAsk(body)
 		}
 	}
 	return b
@@ -143,6 +150,77 @@ func (s *Service) importable(d *draft) error {
 	return locate(s.admit(d), string(d.key.Type))
 }
 
+// mayAsk reports whether a resource may hold a conditional reference. One that
+// only looks like it costs a wait.
+func mayAsk(body []byte) bool {
+	return bytes.IndexByte(body, '?') >= 0 || bytes.Contains(body, []byte(`\u`))
+}
+
+// After reports whether b must wait until before is committed: it writes some
+// of the same resources, or asks for what before may write.
+func (b *Import) After(before *Import) bool {
+	if b.asks {
+		return true
+	}
+	for k := range b.keys {
+		if _, both := before.keys[k]; both {
+			return true
+		}
+	}
+	return false
+}
+
+// Shared gives a Caller for several imports at once: it is called from one
+// goroutine at a time, as c may expect.
+func Shared(c Caller) Caller { return &shared{c: c} }
+
+type shared struct {
+	mu sync.Mutex
+	c  Caller
+}
+
+func (s *shared) Restrict(ctx context.Context, op Op, about []fhir.Key) (search.Restriction, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.c.Restrict(ctx, op, about)
+}
+
+func (s *shared) MayWrite(ctx context.Context, op Op, key fhir.Key, existing *fhir.Facts) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.c.MayWrite(ctx, op, key, existing)
+}
+
+func (s *shared) Stamp() Stamp {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.c.Stamp()
+}
+
+func (s *shared) ExpandPersons() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.c.ExpandPersons()
+}
+
+func (s *shared) Inspect(ctx context.Context, op Op, key fhir.Key, body fhir.Body, facts *fhir.Facts) error {
+	inspector, ok := s.c.(Inspector)
+	if !ok {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return inspector.Inspect(ctx, op, key, body, facts)
+}
+
+// behind gives the caller that the trail is to know.
+func behind(c Caller) Caller {
+	if s, ok := c.(*shared); ok {
+		return s.c
+	}
+	return c
+}
+
 // Commit creates or updates the resources in one transaction. Those that
 // cannot be stored are found by halving it and keep none of the others out;
 // faults says of each resource why it was not stored, nil if it was. err is a
@@ -150,7 +228,7 @@ func (s *Service) importable(d *draft) error {
 // no fault may or may not be stored, and Commit may be called again.
 func (b *Import) Commit(ctx context.Context, c Caller) (faults []error, err error) {
 	if len(b.lines) == 0 && len(b.faults) > 0 {
-		err = b.s.refused(ctx, c, Op{Interaction: "$import"}, b.faults[0])
+		err = b.s.refused(ctx, behind(c), Op{Interaction: "$import"}, b.faults[0])
 		if err == b.faults[0] {
 			err = nil
 		}
@@ -179,7 +257,7 @@ func (b *Import) commit(ctx context.Context, c Caller, lines []importLine) error
 }
 
 func (b *Import) attempt(ctx context.Context, c Caller, lines []importLine) error {
-	note := &Disclosure{Op: Op{Interaction: "$import"}, Caller: c, Total: -1}
+	note := &Disclosure{Op: Op{Interaction: "$import"}, Caller: behind(c), Total: -1}
 	_, err := audited(ctx, b.s, note, func(ctx context.Context) (none struct{}, err error) {
 		u := &unit{s: b.s, c: c, drafts: make([]*draft, len(lines))}
 		for i := range lines {
