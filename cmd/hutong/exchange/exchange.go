@@ -205,12 +205,13 @@ func (e *Exchange) openGateway(ctx context.Context) (err error) {
 	if e.policy, err = consent.New(policy); err != nil {
 		return err
 	}
-	signer, err := consult.NewSigner(ctx, e.Store.Space("consult"))
+	consultations := e.Store.Space("consult")
+	signer, err := consult.NewSigner(ctx, consultations)
 	if err != nil {
 		return err
 	}
 	e.consult = consult.New(consult.Config{
-		Records: e.fhir, Callers: e.policy, Persons: e.index, Signer: signer, NewID: func() string { return "tc-" + randomHex(12) },
+		Records: e.fhir, Callers: e.policy, Persons: e.index, Signer: signer, Space: consultations, NewID: func() string { return "tc-" + randomHex(12) },
 	})
 	catalogue, err := profiles.NewCatalogue()
 	if err != nil {
@@ -227,7 +228,7 @@ func (e *Exchange) openGateway(ctx context.Context) (err error) {
 func (e *Exchange) openEvents(ctx context.Context) (err error) {
 	e.bus, err = event.Start(ctx, event.Config{
 		Store: e.Store, URL: e.cfg.NATS, Dir: filepath.Join(e.cfg.Data, "nats"), Log: e.log, Metrics: e.metrics,
-		Node: e.cfg.Node,
+		Node: e.cfg.Node, Replicas: e.cfg.Replicas,
 	})
 	if err != nil {
 		return err

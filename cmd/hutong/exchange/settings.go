@@ -20,6 +20,7 @@ type Settings struct {
 	Data      string        `default:"data" type:"path" help:"Directory for everything that is kept."`
 	Store     string        `default:"" help:"disk:DIR for the embedded engine, or mongodb://... (the database is its path); default is disk:DATA/store." placeholder:"disk:DIR"`
 	NATS      string        `name:"nats" default:"embedded" help:"embedded, or the URL of a NATS server with JetStream." placeholder:"nats://..."`
+	Replicas  int           `name:"nats-replicas" default:"1" help:"On how many nodes of a NATS cluster each event and lease is kept: 3 where it has three."`
 	Node      string        `help:"Name of this node where several share a store: 1 to 32 of a-z and 0-9. Its audit chain carries it." placeholder:"NAME"`
 	Auth      string        `enum:"smart,open" default:"smart" help:"smart, or open (no authentication; only on a loopback listener)."`
 	PublicURL string        `name:"public-url" help:"The URL by which clients reach the exchange; default is http(s)://LISTEN." placeholder:"URL"`
