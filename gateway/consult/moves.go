@@ -3,6 +3,7 @@ package consult
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -52,10 +53,6 @@ func (s *Service) take(ctx context.Context, p *principal.Principal, c *Consultat
 		MoveConsent: s.consent, MoveRequest: s.request, MoveAccept: s.accept, MoveSchedule: s.schedule,
 		MoveCheckIn: s.checkIn, MoveOpinion: s.opinion, MoveSign: s.sign, MoveDecide: s.decide, MoveArchive: s.archive,
 	}[row.move]
-	if row.move == MoveSchedule {
-		s.booking.Lock()
-		defer s.booking.Unlock()
-	}
 	before := c.State
 	c.reach(row.to)
 	var made []obj
@@ -257,13 +254,17 @@ func (s *Service) schedule(ctx context.Context, _ *principal.Principal, c *Consu
 	if !in.Start.Before(in.End) || in.End.Sub(in.Start) > 24*time.Hour || in.End.Before(s.cfg.Now()) {
 		return nil, fhir.Errorf(fhir.Invalid, "start and end of a coming appointment of at most a day are required").At("start")
 	}
+	r := reservation{Consultation: c.ID, Start: in.Start, End: in.End}
+	if err := s.calendar.reserve(ctx, r, c.Inviting, c.Consultant); err != nil {
+		return nil, err
+	}
 	for _, who := range []string{c.Inviting, c.Consultant} {
 		busy, err := s.busy(ctx, c, who, in.Start, in.End)
-		if err != nil {
-			return nil, err
+		if err == nil && busy {
+			err = fhir.Errorf(fhir.Conflict, "a physician has another appointment at this time").At("start")
 		}
-		if busy {
-			return nil, fhir.Errorf(fhir.Conflict, "a physician has another appointment at this time").At("start")
+		if err != nil {
+			return nil, errors.Join(err, s.calendar.release(ctx, r, c.Inviting, c.Consultant))
 		}
 	}
 	c.Start, c.End, c.CheckedIn = in.Start, in.End, nil

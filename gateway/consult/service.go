@@ -8,11 +8,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"hutong/fhir"
 	"hutong/fhir/interact"
+	"hutong/fhir/store"
 	"hutong/gateway/principal"
 )
 
@@ -70,6 +70,7 @@ type Config struct {
 	Callers Callers
 	Persons Persons
 	Signer  *Signer
+	Space   store.Space // of reservations of physicians' time
 	Terms   Terms
 	Now     func() time.Time
 	NewID   func() string // of a consultation: at most 40 characters
@@ -77,9 +78,8 @@ type Config struct {
 
 // Service runs consultations. Safe for concurrent use.
 type Service struct {
-	cfg Config
-	// booking serialises the overlap check with the booking, on this node.
-	booking sync.Mutex
+	cfg      Config
+	calendar calendar
 }
 
 // New makes a Service.
@@ -88,7 +88,7 @@ func New(cfg Config) *Service {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Service{cfg: cfg}
+	return &Service{cfg: cfg, calendar: calendar{cfg.Space, cfg.Now}}
 }
 
 // Draft is what an inviting clinician asks.
