@@ -64,9 +64,19 @@ func (h *household) estimate(base *Model, c *sums, found, matches, pairs float64
 	}
 }
 
+// oneRoof reports what a household needs to be thought of: a telephone or a
+// street in common. A town in common is none: half of a file may live there,
+// and the third kind of pair would become that of neighbours.
+func oneRoof(phone, street, line Level) bool {
+	return phone == Same || street != Silent && street <= TextClose || line == PlaceExact || line == PlaceClose
+}
+
 // sum is the weight of a vector as that of a household against strangers;
 // extra is what rare values add to a field.
 func (h *household) sum(v *Vector, extra *[AllFields]float64) float64 {
+	if !oneRoof(v[Phone], v[Street], v[Line]) {
+		return math.Inf(-1)
+	}
 	w := 0.0
 	for _, f := range shared {
 		w += h.weights[f][v[f]] + extra[f]

@@ -39,7 +39,9 @@ func (w *Weigher) Weigh(v Packed, a, b int, floor float64) float64 {
 	for f := range AllFields {
 		sum += w.m.weights[f][v.Level(f)]
 	}
-	if w.m.house != nil {
+	if w.m.house != nil && !oneRoof(v.Level(Phone), v.Level(Street), v.Level(Line)) {
+		house = math.Inf(-1)
+	} else if w.m.house != nil {
 		for _, f := range shared {
 			house += w.m.house.weights[f][v.Level(f)]
 		}
