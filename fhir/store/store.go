@@ -64,7 +64,9 @@ type Op struct {
 	Method fhir.Method
 	Expect Expect
 	Body   fhir.Body // of a write
-	Facts  fhir.Facts
+	// Facts, as the extractor gives them: a Patient that an entry of the
+	// parameter "patient" refers to is among Facts.Patients.
+	Facts fhir.Facts
 	// Entries are the index values of Body, as search.Extractor gives them.
 	Entries []search.Entry
 }
