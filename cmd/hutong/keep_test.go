@@ -45,7 +45,7 @@ func TestKeep(t *testing.T) {
 	ok("backup", data, "--to", cold)
 	ok("restore", "--from", cold, "--to", filepath.Join(s.dir, "one"))
 
-	s.archive = filepath.Join(s.dir, "warm")
+	s.archive, s.keepDays = filepath.Join(s.dir, "warm"), 1
 	s.start()
 	s.tokens = map[string]string{}
 	s.do("resident", "POST", "/api/admin/backup", nil).is(403)
@@ -54,6 +54,8 @@ func TestKeep(t *testing.T) {
 	s.do("resident", "GET", "/fhir/Patient", nil).is(200)
 	ok("backup", "--url", s.url, "--user", "ops", "--password-file", password)
 	s.do("ops", "GET", "/api/admin/backup", nil).is(200)
+	s.do("ops", "POST", "/api/admin/retention", nil).is(200)
+	s.do("resident", "POST", "/api/admin/retention", nil).is(403)
 	s.do("resident", "GET", "/fhir/Patient", nil).is(200)
 	s.stop()
 	two := filepath.Join(s.dir, "two")

@@ -31,7 +31,8 @@ type stage struct {
 	guest guest
 	e     *exchange.Exchange
 	// archive is where the exchange keeps its archive when it is started next.
-	archive string
+	archive  string
+	keepDays int
 
 	mu     sync.Mutex
 	tokens map[string]string
@@ -58,7 +59,7 @@ func raise(t *testing.T, people int) *stage {
 func (s *stage) start() {
 	s.t.Helper()
 	cfg := s.demo.settings()
-	cfg.Archive = s.archive
+	cfg.Archive, cfg.KeepDays = s.archive, s.keepDays
 	if err := cfg.Check(); err != nil {
 		s.t.Fatal(err)
 	}

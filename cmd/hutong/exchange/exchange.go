@@ -236,9 +236,7 @@ func (e *Exchange) openEvents(ctx context.Context) (err error) {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.stop = stop
 	e.idle.Go(func() { e.Auth.Run(background) })
-	if e.archive != nil {
-		e.archiving(background)
-	}
+	e.keeping(background)
 	if e.trail != nil {
 		e.idle.Go(func() { e.anchor(background, 10*time.Minute) })
 		e.idle.Go(func() { e.bus.Lead(background, "subscriptions", e.notify) })

@@ -37,6 +37,8 @@ type Settings struct {
 	CacheMB   int           `name:"cache-mb" default:"256" help:"Block cache of the embedded engine, MiB."`
 	Archive   string        `type:"path" help:"Directory for copies of the store and an archive of every commit, best on another disk: see hutong restore." placeholder:"DIR"`
 	CopyEvery time.Duration `name:"copy-every" default:"24h" help:"With --archive: how often the store is copied whole; 0 is only when asked."`
+	KeepDays  int           `name:"keep-days" help:"Days that a version is kept after a newer one has taken its place; 0 keeps all versions."`
+	KeepLast  uint64        `name:"keep-last" default:"1" help:"With --keep-days: newest versions of each resource that are kept however old."`
 	LogLevel  string        `name:"log-level" enum:"trace,debug,info,warn,error" default:"info" help:"Least severe log line."`
 	LogFormat string        `name:"log-format" enum:"json,console" default:"json" help:"json or console."`
 	Pprof     string        `help:"Loopback address that serves profiles (/debug/pprof/); none by default." placeholder:"127.0.0.1:6060"`
