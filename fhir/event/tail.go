@@ -201,8 +201,19 @@ func (t *tail) round(ctx context.Context) error {
 		return err
 	}
 	t.published.Add(uint64(len(changes)))
-	return t.save(ctx, changes[len(changes)-1].T)
+	if err := t.save(ctx, changes[len(changes)-1].T); err != nil {
+		return err
+	}
+	if len(changes) < batch/2 {
+		wait(ctx, gather)
+	}
+	return nil
 }
+
+// gather is how long a round lets commits come together: each round saves the
+// cursor, which the commits themselves would wait for. A commit that stands
+// alone is published at once.
+const gather = 10 * time.Millisecond
 
 // publish returns when the stream holds all of the changes.
 func (t *tail) publish(ctx context.Context, changes []store.Change) error {
