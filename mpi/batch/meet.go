@@ -13,7 +13,7 @@ const (
 	wideUpTo      = 200_000   // records up to which the ends of values make keys, too
 	readings      = 1000      // entries of lists read for a record, on average,
 	leastReadings = 1 << 25   // or so many in all
-	perRecord     = 12        // pairs kept for a record, on average,
+	perRecord     = 8         // pairs kept for a record, on average,
 	atLeast       = 1_000_000 // or so many in all
 )
 
