@@ -26,6 +26,8 @@ func (t *table) ID(name string) (uint32, error) {
 	return uint32(len(t.names)), nil
 }
 
+func (t *table) IDOf(name []byte) (uint32, error) { return t.ID(string(name)) }
+
 func (t *table) Name(id uint32) (string, error) { return t.names[id-1], nil }
 
 var epoch = time.Date(2024, 6, 1, 12, 0, 0, 0, time.UTC)
