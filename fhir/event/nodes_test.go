@@ -209,6 +209,39 @@ func TestACutOffRelayIsFenced(t *testing.T) {
 	}
 }
 
+// TestTakeOver: what a node that is cut off holds comes to the one that takes
+// over, at once; what was acknowledged does not come again.
+func TestTakeOver(t *testing.T) {
+	t.Parallel()
+	s, nats := newSource(t), cluster(t)
+	w := newWire(t, nats.Addr().String())
+	a, _ := node(t, s, w.url)
+	b, _ := node(t, s, nats.ClientURL())
+	var here, there tally
+	hold := make(chan struct{})
+	if err := a.TakeOver(context.Background(), "work", event.Subject+">", func(ctx context.Context, e event.Event) error {
+		if e.Key.ID == "p5" {
+			<-hold
+			return nil
+		}
+		return here.handle(ctx, e)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s.fill(0, 10)
+	here.wait(t, 5) // p5 is in hand, the rest is fetched
+	time.Sleep(100 * time.Millisecond)
+	w.cut.Store(true)
+	if err := b.TakeOver(context.Background(), "work", event.Subject+">", there.handle); err != nil {
+		t.Fatal(err)
+	}
+	there.wait(t, 5) // sooner than the time for an acknowledgement
+	close(hold)
+	if n, _ := there.count(); n != 5 {
+		t.Errorf("%d events came again, want the 5 that were not acknowledged", n)
+	}
+}
+
 // TestLead: work of one name runs on one node at a time, of another name
 // independently, and tokens rise.
 func TestLead(t *testing.T) {

@@ -46,13 +46,47 @@ type subscription struct {
 // starts with the oldest event of the stream. An event whose handler fails
 // comes again after a pause that grows from 1 s to 5 min, while others go on.
 func (b *Bus) Subscribe(ctx context.Context, durable, filter string, h Handler) error {
-	consumer, err := b.js.CreateOrUpdateConsumer(ctx, Stream, jetstream.ConsumerConfig{
-		Durable: durable, FilterSubject: filter, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
-		MaxAckPending: inHand, MaxDeliver: -1, DeliverPolicy: jetstream.DeliverAllPolicy,
-	})
+	consumer, err := b.js.CreateOrUpdateConsumer(ctx, Stream, consumerConfig(durable, filter))
 	if err != nil {
 		return fmt.Errorf("event: consumer %s: %w", durable, err)
 	}
+	return b.consume(ctx, consumer, durable, h)
+}
+
+// TakeOver is Subscribe for work that runs on one node at a time (Lead): what
+// was delivered to another node, and is not acknowledged, comes here at once
+// and to nobody else any more. Otherwise it would come when that node's time
+// for it has passed, which may have stopped, or be cut off, without a word.
+func (b *Bus) TakeOver(ctx context.Context, durable, filter string, h Handler) error {
+	cfg := consumerConfig(durable, filter)
+	before, err := b.js.Consumer(ctx, Stream, durable)
+	if err == nil {
+		var info *jetstream.ConsumerInfo
+		if info, err = before.Info(ctx); err == nil {
+			cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, info.AckFloor.Stream+1
+			err = b.js.DeleteConsumer(ctx, Stream, durable)
+		}
+	}
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return fmt.Errorf("event: consumer %s: %w", durable, err)
+	}
+	consumer, err := b.js.CreateOrUpdateConsumer(ctx, Stream, cfg)
+	if err != nil {
+		return fmt.Errorf("event: consumer %s: %w", durable, err)
+	}
+	return b.consume(ctx, consumer, durable, h)
+}
+
+func consumerConfig(durable, filter string) jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Durable: durable, FilterSubject: filter, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
+		MaxAckPending: inHand, MaxDeliver: -1, DeliverPolicy: jetstream.DeliverAllPolicy,
+	}
+}
+
+// consume runs h on what the consumer is delivered, until ctx ends or the Bus
+// closes.
+func (b *Bus) consume(ctx context.Context, consumer jetstream.Consumer, durable string, h Handler) (err error) {
 	s := &subscription{durable: durable, handler: h, consumer: consumer, log: b.cfg.Log.With().Str("consumer", durable).Logger()}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	b.mu.Lock()

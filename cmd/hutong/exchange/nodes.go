@@ -58,7 +58,7 @@ func (e *Exchange) link(ctx context.Context, _ *lease.Term) error {
 	defer func() { e.linker.leads.Store(e.bus.Alone()) }()
 	// The index heard of each commit as a follower; what it missed then (its
 	// deadline, a crash, another node's commit) reaches it here.
-	if err := e.bus.Subscribe(ctx, "mpi", event.Subject+"Patient", func(ctx context.Context, ev event.Event) error {
+	if err := e.bus.TakeOver(ctx, "mpi", event.Subject+"Patient", func(ctx context.Context, ev event.Event) error {
 		return e.index.Feed(ctx, ev.Key, ev.VersionID)
 	}); err != nil {
 		return err
