@@ -30,6 +30,9 @@ type stage struct {
 	hero  region.Facts
 	guest guest
 	e     *exchange.Exchange
+	// store is the engine that it keeps its data in; "" is the embedded one.
+	store string
+	open  bool // no authentication
 	// archive is where the exchange keeps its archive when it is started next.
 	archive  string
 	keepDays int
@@ -42,8 +45,14 @@ type stage struct {
 // raise builds a stage with this many people; it is taken down with the test.
 func raise(t *testing.T, people int) *stage {
 	t.Helper()
+	return raiseOn(t, people, "")
+}
+
+// raiseOn is raise on another engine.
+func raiseOn(t *testing.T, people int, store string) *stage {
+	t.Helper()
 	dir := t.TempDir()
-	s := &stage{t: t, dir: dir, tokens: map[string]string{}}
+	s := &stage{t: t, dir: dir, store: store, tokens: map[string]string{}}
 	s.demo = demoCmd{Dir: dir, Listen: freeAddress(t), People: people, Seed: 42}
 	s.start()
 	t.Cleanup(func() { s.stop() })
@@ -59,7 +68,10 @@ func raise(t *testing.T, people int) *stage {
 func (s *stage) start() {
 	s.t.Helper()
 	cfg := s.demo.settings()
-	cfg.Archive, cfg.KeepDays = s.archive, s.keepDays
+	cfg.Archive, cfg.KeepDays, cfg.Store = s.archive, s.keepDays, s.store
+	if s.open {
+		cfg.Auth = "open"
+	}
 	if err := cfg.Check(); err != nil {
 		s.t.Fatal(err)
 	}
