@@ -60,3 +60,12 @@ func TestNeeded(t *testing.T) {
 		}
 	}
 }
+
+func FuzzLoad(f *testing.F) {
+	f.Add([]byte(`{"version":"v","survivorship":{"default":["trust"]},"secondPerson":{"records":3}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if p, err := policy.Load(data); err == nil && (p.Version == "" || len(p.Criteria("name")) == 0 && len(p.Survivorship["name"]) == 0 && len(p.Survivorship["default"]) == 0) {
+			t.Errorf("%s: loaded as %+v", data, p)
+		}
+	})
+}
