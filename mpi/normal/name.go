@@ -61,6 +61,11 @@ func (n *Name) sound() {
 	if len(n.GivenSound) > 0 && !han(n.Given) {
 		s := strings.ReplaceAll(n.Given, " ", "")
 		n.GivenSound = []Reading{{s, s}}
+		for _, sound := range respelled(n.Given) {
+			if sound != s && len(n.GivenSound) < maxReadings {
+				n.GivenSound = append(n.GivenSound, Reading{sound, sound})
+			}
+		}
 	}
 	if len(n.FamilySound) > 0 {
 		n.FamilyFuzzy = FuzzySound(n.FamilySound[0])
