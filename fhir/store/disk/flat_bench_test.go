@@ -172,6 +172,12 @@ func BenchmarkFlat(b *testing.B) {
 				b.Run(q.name, func(b *testing.B) { s.search(b, snap, n, q.ask, search.Unrestricted(), nil) })
 				b.Run(q.name+" restricted", func(b *testing.B) { s.search(b, snap, n, q.ask, deny, nil) })
 			}
+			b.Run("everything of 1000", func(b *testing.B) {
+				s.measure(b, n, func(p int) (int, error) {
+					page, err := snap.Search(b.Context(), &search.Query{Count: 1000, Total: true, Restriction: compartmentOf(fmt.Sprintf("p%d", p%flatHeavy))})
+					return len(page.Matches), err
+				})
+			})
 			s.pages(b, snap, n)
 		})
 	}
