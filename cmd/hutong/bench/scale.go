@@ -123,12 +123,12 @@ func (x *session) rest(ctx context.Context, s *server, t *target, sc *report.Sca
 	if err := s.stop(); err != nil {
 		return err
 	}
-	store, events, err := s.stored()
+	store, logs, events, err := s.stored()
 	if err != nil {
 		return err
 	}
 	n := float64(sc.Resources)
-	sc.Store.BytesPerResource, sc.Store.EventsPerResource = float64(store)/n, float64(events)/n
+	sc.Store.BytesPerResource, sc.Store.EventsPerResource, sc.Store.LogBytes = float64(store)/n, float64(events)/n, logs
 	cold, err := s.start(ctx, "embedded")
 	if err != nil {
 		return err
@@ -141,7 +141,7 @@ func (x *session) rest(ctx context.Context, s *server, t *target, sc *report.Sca
 	case <-time.After(x.idle):
 	}
 	sc.Store.ColdStartMs, sc.Store.IdleRSS = ms(cold), t.usage().RSS
-	x.say("%.0f B a resource, cold start %.0f ms, idle RSS %.0f MB", sc.Store.BytesPerResource, sc.Store.ColdStartMs, float64(sc.Store.IdleRSS)/1e6)
+	x.say("%.0f B a resource (%.0f MB of it are logs), cold start %.0f ms, idle RSS %.0f MB", sc.Store.BytesPerResource, float64(logs)/1e6, sc.Store.ColdStartMs, float64(sc.Store.IdleRSS)/1e6)
 	return nil
 }
 

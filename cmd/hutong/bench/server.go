@@ -192,13 +192,14 @@ func (s *server) stop() error {
 	}
 }
 
-// stored is the size of the store and of the event stream, in bytes.
-func (s *server) stored() (store, events int64, err error) {
-	if store, err = machine.DiskUsage(filepath.Join(s.dir, "store")); err != nil {
-		return 0, 0, err
+// stored is the size of the store, of the write-ahead logs in it, and of the
+// event stream, in bytes.
+func (s *server) stored() (store, logs, events int64, err error) {
+	if store, logs, err = machine.DiskUsage(filepath.Join(s.dir, "store"), ".log"); err != nil {
+		return 0, 0, 0, err
 	}
-	events, err = machine.DiskUsage(filepath.Join(s.dir, "nats"))
-	return store, events, err
+	events, _, err = machine.DiskUsage(filepath.Join(s.dir, "nats"), "")
+	return store, logs, events, err
 }
 
 // tail keeps the last of what a process says.

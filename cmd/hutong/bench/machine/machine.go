@@ -103,9 +103,9 @@ func probe(dir string, length time.Duration) (out Fsync, err error) {
 	return Fsync{PerSecond: float64(len(took)) / sum.Seconds(), P50: ms(0.5), P99: ms(0.99)}, nil
 }
 
-// DiskUsage adds up the sizes of the files under dir. Files that vanish while
-// it looks do not count.
-func DiskUsage(dir string) (bytes int64, err error) {
+// DiskUsage adds up the sizes of the files under dir, and of those among them
+// whose name ends in suffix. Files that vanish while it looks do not count.
+func DiskUsage(dir, suffix string) (bytes, some int64, err error) {
 	err = filepath.WalkDir(dir, func(_ string, d os.DirEntry, err error) error {
 		if os.IsNotExist(err) {
 			return nil
@@ -117,15 +117,19 @@ func DiskUsage(dir string) (bytes int64, err error) {
 		if os.IsNotExist(err) {
 			return nil
 		}
-		if err == nil {
-			bytes += info.Size()
+		if err != nil {
+			return err
 		}
-		return err
+		bytes += info.Size()
+		if strings.HasSuffix(d.Name(), suffix) {
+			some += info.Size()
+		}
+		return nil
 	})
 	if os.IsNotExist(err) {
 		err = nil
 	}
-	return bytes, err
+	return bytes, some, err
 }
 
 // Usage is what a process has used since its start, and holds now.

@@ -76,15 +76,15 @@ func TestDiskUsage(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "a", "b"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for name, n := range map[string]int{"x": 10, "a/y": 200, "a/b/z": 3000} {
+	for name, n := range map[string]int{"x": 10, "a/y": 200, "a/b/z.log": 3000} {
 		if err := os.WriteFile(filepath.Join(dir, name), make([]byte, n), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n, err := DiskUsage(dir); n != 3210 || err != nil {
-		t.Errorf("%d, %v, want 3210", n, err)
+	if n, logs, err := DiskUsage(dir, ".log"); n != 3210 || logs != 3000 || err != nil {
+		t.Errorf("%d, %d, %v, want 3210 and 3000", n, logs, err)
 	}
-	if n, err := DiskUsage(filepath.Join(dir, "absent")); n != 0 || err != nil {
+	if n, _, err := DiskUsage(filepath.Join(dir, "absent"), ""); n != 0 || err != nil {
 		t.Errorf("absent: %d, %v", n, err)
 	}
 }

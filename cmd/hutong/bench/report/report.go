@@ -48,6 +48,7 @@ type Load struct {
 // Store is what the data costs at rest.
 type Store struct {
 	BytesPerResource  float64 `json:"bytesPerResource"`      // of the store, the server stopped
+	LogBytes          int64   `json:"logBytes"`              // of these the write-ahead logs: some tens of MB however large the store is
 	EventsPerResource float64 `json:"eventBytesPerResource"` // of the event stream, which keeps seven days
 	ColdStartMs       float64 `json:"coldStartMs"`           // from the start of the process to ready
 	EmptyStartMs      float64 `json:"emptyStartMs"`          // the same, no data yet
