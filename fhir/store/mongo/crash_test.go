@@ -158,6 +158,7 @@ func death(t *testing.T, step mongo.Step, committed, chunks bool) {
 	same(t, "the next version", next.Versions[0].VersionID, map[bool]int{false: 2, true: 3}[committed])
 	swept(t, heir, uri)
 	same(t, "after the sweep", len(see(t, heir, 0, "Patient")), len(want))
+	same(t, "check", heir.Check(t.Context()), nil)
 }
 
 // swept sweeps and demands that nothing half-written is left.

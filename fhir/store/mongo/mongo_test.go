@@ -51,6 +51,7 @@ func TestStore(t *testing.T) {
 			}
 		})
 		h := &storetest.Harness{Store: s, Slow: server.Own}
+		h.Check = func(ctx context.Context) error { return s.Check(ctx) }
 		h.Reopen = func() store.Store {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"hutong/fhir"
 	"hutong/fhir/search"
@@ -44,7 +43,6 @@ type part struct {
 	cond terms.Condition
 	test check // decides it on a candidate
 	done bool  // covered by another part
-	few  int64 // documents that the condition finds, counted up to a limit
 }
 
 // plan compiles q.
@@ -72,9 +70,6 @@ func (x *exec) plan(q *search.Query) (*plan, error) {
 	if see != nil {
 		parts = append(parts, &part{name: "what the caller sees", cond: terms.Condition{Filter: see, Exact: true, Driving: true}})
 	}
-	if err := x.order(p, parts); err != nil {
-		return nil, err
-	}
 	for _, one := range parts {
 		x.add(p, one)
 	}
@@ -92,7 +87,7 @@ func (x *exec) add(p *plan, one *part) {
 	if !one.cond.Exact {
 		p.verify = append(p.verify, one.test)
 	}
-	x.note("%s: indexed %v, exact %v%s", one.name, one.cond.Driving, one.cond.Exact, few(one.few))
+	x.note("%s: indexed %v, exact %v", one.name, one.cond.Driving, one.cond.Exact)
 }
 
 // typesOf is the condition on the type. Deleted resources have none.
@@ -304,22 +299,3 @@ func (x *exec) counted(p *plan) (n int, ok bool, err error) {
 	}
 	return int(found), !undone, err
 }
-
-// order finds the rarest of the conditions that an index serves and puts it
-// first. One alone needs no count.
-func (x *exec) order(_ *plan, parts []*part) error {
-	driving := 0
-	for _, one := range parts {
-		if one.cond.Driving && !one.done {
-			driving++
-		}
-	}
-	if driving < 2 {
-		return nil
-	}
-	return nil
-}
-
-func few(n int64) string { return "" }
-
-var _ = options.Count
