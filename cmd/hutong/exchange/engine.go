@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"hutong/fhir/search"
 	"hutong/fhir/store"
 	"hutong/fhir/store/disk"
+	"hutong/fhir/store/disk/rebuild"
 	"hutong/fhir/store/disk/revive"
 	"hutong/fhir/store/mongo"
 	"hutong/fhir/term"
@@ -62,7 +64,9 @@ func (s *Settings) storeName() string {
 }
 
 func (s *Settings) engineOptions(extract func(fhir.Body, fhir.Key) ([]search.Entry, fhir.Facts, error), log zerolog.Logger) disk.Options {
-	return disk.Options{CacheBytes: int64(s.CacheMB) << 20, Log: log, Extract: extract}
+	return disk.Options{
+		CacheBytes: int64(s.CacheMB) << 20, Log: log, Extract: extract, Parameters: rebuild.Fingerprints(definition.R4()),
+	}
 }
 
 // indexed is what the values of an index depend on beside the resources; the
@@ -107,9 +111,14 @@ func OpenEngine(ctx context.Context, dir string, cfg Settings, log zerolog.Logge
 // OpenEngineWith is OpenEngine with the engine's own options, whose Extract it
 // sets.
 func OpenEngineWith(ctx context.Context, dir string, o disk.Options) (*disk.Store, error) {
-	var x *search.Extractor
-	o.Extract = func(b fhir.Body, k fhir.Key) ([]search.Entry, fhir.Facts, error) { return x.ExtractBody(b, k) }
-	x = newExtractor(indexed{Timezone: "Local"}, time.Local)
+	x := newExtractor(indexed{Timezone: "Local"}, time.Local)
+	known := make(chan struct{}) // opening extracts nothing; what runs behind it waits for the right extractor
+	o.Extract = func(b fhir.Body, k fhir.Key) ([]search.Entry, fhir.Facts, error) {
+		if <-known; x == nil {
+			return nil, fhir.Facts{}, errors.New("how the store is indexed is not known")
+		}
+		return x.ExtractBody(b, k)
+	}
 	s, err := disk.Open(dir, o)
 	if err != nil {
 		return nil, err
@@ -126,16 +135,12 @@ func OpenEngineWith(ctx context.Context, dir string, o disk.Options) (*disk.Stor
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("how %s is indexed: %w", dir, errJoinClose(err, s))
+		x = nil
+		close(known)
+		return nil, fmt.Errorf("how %s is indexed: %w", dir, errors.Join(err, s.Close()))
 	}
+	close(known)
 	return s, nil
-}
-
-func errJoinClose(err error, s *disk.Store) error {
-	if cerr := s.Close(); cerr != nil {
-		return fmt.Errorf("%w; closing: %w", err, cerr)
-	}
-	return err
 }
 
 func newExtractor(how indexed, loc *time.Location) *search.Extractor {

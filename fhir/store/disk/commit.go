@@ -47,6 +47,7 @@ type pending struct {
 	result store.Result
 	err    error
 	done   chan struct{}
+	fill   func(*pebble.Batch) error // of a batch that is no transaction: see between
 }
 
 // prepared is an op with what could be computed without an order.
@@ -274,6 +275,13 @@ func (s *Store) step(p *pending) error {
 	}
 	if err := s.health.Writable(); err != nil {
 		return err
+	}
+	if p.fill != nil {
+		p.batch, p.t = s.db.NewBatch(), s.head.t
+		if err := p.fill(p.batch); err != nil {
+			return err
+		}
+		return s.db.ApplyNoSyncWait(p.batch, pebble.Sync)
 	}
 	for i := range p.tx.Guards {
 		if err := s.guard(p.ctx, i, &p.tx.Guards[i]); err != nil {

@@ -26,6 +26,7 @@ import (
 	"hutong/fhir/store/disk/intern"
 	"hutong/fhir/store/disk/keyspace"
 	"hutong/fhir/store/disk/layout"
+	"hutong/fhir/store/disk/rebuild"
 	"hutong/fhir/store/disk/upgrade"
 )
 
@@ -38,6 +39,11 @@ type Options struct {
 	// Extract gives the index entries and facts of a stored body, as Op carried
 	// them when it was written. Superseded postings are found with it.
 	Extract func(fhir.Body, fhir.Key) ([]search.Entry, fhir.Facts, error)
+
+	// Parameters are the fingerprints of what Extract extracts (see rebuild); of
+	// those that changed since the store was indexed, the index is built anew
+	// in the background. nil: nothing is compared.
+	Parameters map[string]string
 
 	CacheBytes    int64            // block cache, filled as it is used; 128 MiB
 	Cache         *pebble.Cache    // shared block cache instead of one of CacheBytes
@@ -101,6 +107,8 @@ type Store struct {
 	closed  bool
 	closing chan struct{}
 	spaces  keyspace.Set
+	index   *rebuild.Build
+	stop    context.CancelFunc // of the building of the index
 
 	queue   chan *pending  // to the committer
 	syncing chan *pending  // from the committer to the syncer, in order of T
@@ -166,9 +174,15 @@ func (s *Store) begin() error {
 	s.slots = make(chan struct{}, s.opts.Searches)
 	s.queue = make(chan *pending, s.opts.Queue)
 	s.syncing = make(chan *pending, s.opts.Queue)
+	if err := s.openIndex(); err != nil {
+		return err
+	}
 	s.wg.Add(2)
 	go s.commitLoop()
 	go s.syncLoop()
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.wg.Go(func() { s.index.Run(ctx) })
 	return nil
 }
 
@@ -261,6 +275,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.open.Unlock()
+	s.stop()
 	close(s.closing)
 	close(s.queue)
 	s.wg.Wait()

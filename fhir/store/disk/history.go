@@ -11,6 +11,7 @@ import (
 	"hutong/fhir/store"
 	"hutong/fhir/store/disk/health"
 	"hutong/fhir/store/disk/layout"
+	"hutong/fhir/store/disk/rebuild"
 	"hutong/fhir/store/disk/retain"
 )
 
@@ -235,6 +236,38 @@ func (s *Store) changes(ctx context.Context, out []store.Change, c *layout.Commi
 	}
 	return out, nil
 }
+
+// openIndex compares the index with the table of parameters.
+func (s *Store) openIndex() (err error) {
+	s.index, err = rebuild.Open(rebuild.Host{
+		DB: s.db, Names: s.names, Log: s.opts.Log, Horizon: s.Horizon, Oldest: s.oldest, Version: s.version, Postings: s.extractOld, Exec: s.between,
+	}, s.opts.Parameters)
+	return err
+}
+
+// between fills a batch between two commits and makes it durable.
+func (s *Store) between(ctx context.Context, fill func(*pebble.Batch) error) error {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	p := &pending{ctx: ctx, tx: &store.Tx{}, done: make(chan struct{}), fill: fill}
+	select {
+	case s.queue <- p:
+	case <-ctx.Done():
+		return ctxError(ctx)
+	}
+	select {
+	case <-p.done:
+		return p.err
+	case <-s.health.Failed():
+		return s.health.Writable()
+	}
+}
+
+// Building lists the parameters that cannot be searched yet, as Type.code.
+func (s *Store) Building() []string { return s.index.Waiting() }
 
 // Horizon is the oldest T that can be read.
 func (s *Store) Horizon() fhir.T { return fhir.T(s.horizon.Load()) }

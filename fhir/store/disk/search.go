@@ -157,6 +157,9 @@ func (s *snapshot) run(ctx context.Context, q *search.Query) (*result, error) {
 }
 
 func (x *exec) run(q *search.Query) (*result, error) {
+	if err := x.s.s.index.Refuses(q); err != nil {
+		return nil, err
+	}
 	c, err := x.newCollector(q)
 	if err != nil {
 		return nil, err

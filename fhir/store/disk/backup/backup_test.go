@@ -212,7 +212,7 @@ func TestRestore(t *testing.T) {
 	r.step()
 	end := r.newest()
 	r.same(backup.Target{}, end)
-	for range 8 {
+	for range 3 {
 		at := from + fhir.T(r.rng.IntN(int(end-from)+1))
 		r.same(backup.Target{T: at}, at)
 		if at > from {
@@ -271,7 +271,7 @@ func TestUnjournaled(t *testing.T) {
 func TestDamage(t *testing.T) {
 	t.Parallel()
 	r := newRegion(t, 1500)
-	for range 12 {
+	for range 8 {
 		r.write()
 		r.step()
 	}
@@ -289,7 +289,7 @@ func TestDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 		newest := name == newestSegment(files)
-		for n := range 6 {
+		for n := range 2 {
 			bad := append([]byte(nil), whole...)
 			switch at := r.rng.IntN(len(bad) + 1); {
 			case n == 0 && !newest && len(bad) > 1:

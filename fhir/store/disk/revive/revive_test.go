@@ -20,38 +20,6 @@ import (
 	"hutong/fhir/store/storetest"
 )
 
-// TestStore: what keeps the engine going keeps the contract.
-func TestStore(t *testing.T) {
-	t.Parallel()
-	storetest.Run(t, func(t *testing.T, extract storetest.Extract) *storetest.Harness {
-		dir := t.TempDir()
-		open := func() *revive.Store {
-			s, err := revive.Open(dir, disk.Options{Extract: extract})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return s
-		}
-		s := open()
-		t.Cleanup(func() {
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-		})
-		return &storetest.Harness{
-			Store: s,
-			Check: func(ctx context.Context) error { return s.Check(ctx) },
-			Reopen: func() store.Store {
-				if err := s.Close(); err != nil {
-					t.Fatal(err)
-				}
-				s = open()
-				return s
-			},
-		}
-	})
-}
-
 // faults fails writing operations: every one while always is set, or the next
 // one when the countdown ends.
 type faults struct {
@@ -212,17 +180,17 @@ func TestEveryWriteFailsOnce(t *testing.T) {
 	t.Parallel()
 	var recovered atomic.Uint64
 	t.Cleanup(func() {
-		if recovered.Load() < 10 {
+		if recovered.Load() < 6 {
 			t.Errorf("%d recoveries: hardly a fault was met", recovered.Load())
 		}
 	})
-	for nth := int64(1); nth < 60; nth += 5 {
+	for nth := int64(1); nth < 60; nth += 9 {
 		t.Run(fmt.Sprint(nth), func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, disk.Options{MemTableBytes: 64 << 10})
 			f.resume("first")
 			f.nth.Store(nth)
-			for i := range 80 {
+			for i := range 50 {
 				f.resume(fmt.Sprintf("p%d", i%7))
 				if i%20 == 10 {
 					f.nth.Store(3 + nth%5)
@@ -232,6 +200,58 @@ func TestEveryWriteFailsOnce(t *testing.T) {
 			recovered.Add(f.s.Recoveries())
 		})
 	}
+}
+
+// TestReads: every way to read says the same before, during and after a
+// failure, by a snapshot that was opened before it.
+func TestReads(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, disk.Options{})
+	for i := range 12 {
+		f.resume(fmt.Sprintf("p%d", i%5))
+	}
+	if err := f.s.Space("x").Apply(t.Context(), []store.Write{{Key: []byte("k"), Value: []byte("v")}}); err != nil {
+		t.Fatal(err)
+	}
+	snap, err := f.s.Snapshot(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snap.Close()
+	before := f.everything(snap)
+	f.always.Store(true)
+	_ = f.put("lost")
+	if got := f.everything(snap); got != before {
+		t.Errorf("during the failure:\n%s\nwant\n%s", got, before)
+	}
+	f.always.Store(false)
+	f.resume("later")
+	if got := f.everything(snap); got != before {
+		t.Errorf("after the failure:\n%s\nwant\n%s", got, before)
+	}
+}
+
+// everything reads by each method.
+func (f *fixture) everything(snap store.Snapshot) string {
+	f.t.Helper()
+	ctx, key := f.t.Context(), fhir.Key{Type: "Patient", ID: "p1"}
+	q, err := f.w.Query("Patient?family=li&_sort=_id&_total=accurate")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	one, err1 := snap.Get(ctx, key)
+	many, err2 := snap.GetMany(ctx, []fhir.Key{key, {Type: "Patient", ID: "none"}})
+	first, err3 := snap.GetVersion(ctx, key, 1)
+	history, err4 := snap.History(ctx, store.History{Key: key, Count: 10, Restriction: unrestricted()})
+	page, err5 := snap.Search(ctx, q)
+	_, err6 := snap.Explain(ctx, q)
+	changes, err7 := f.s.Changes(ctx, 0, 5)
+	kvs, err8 := f.s.Space("x").Scan(ctx, nil, nil, 0)
+	value, err9 := f.s.Space("x").Get(ctx, []byte("k"))
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7, err8, err9); err != nil {
+		f.t.Fatal(err)
+	}
+	return fmt.Sprint(snap.T(), one, many, first, history, page, changes, kvs, value)
 }
 
 // TestFlapping: a disk that fails again and again, in the middle of recovery
