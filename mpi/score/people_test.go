@@ -1,6 +1,7 @@
 package score_test
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -64,6 +65,30 @@ func TestPeople(t *testing.T) {
 		}
 		if o := weigher.Weigh(got, a, b, 3); (o < 3) != (w.LogOdds < 3) && math.Abs(w.LogOdds-3) > 1e-4 {
 			t.Fatalf("log odds %v, want %v: on the other side of the floor", o, w.LogOdds)
+		}
+	}
+}
+
+// TestCompareAllocatesNothing: a file of a million has ten million pairs. Names
+// of one script; between two, spaces are taken out.
+func TestCompareAllocatesNothing(t *testing.T) {
+	for _, names := range [][]string{{"张伟", "王志强", "王自强", "欧阳修", "强志王"}, {"anna smith", "ana smith", "smith anna", "john doe", "de la cruz"}} {
+		p := score.NewPeople()
+		for i, n := range names {
+			r := person(n, []string{"1980-05-01", "1980-01-05", "1980", "1991-06-13", ""}[i], normal.Male)
+			r.Phones = []string{fmt.Sprint("1381234567", i)}
+			r.Addresses = []normal.Address{normal.NewAddress("nsw", "重庆市", "渝北区", "4011", []string{"6 tullaroop street", "6 tularoop street", "解放路12号", "解放路15号金科花园3栋", ""}[i], "")}
+			p.Add(r)
+		}
+		c := score.NewComparer(p)
+		if n := testing.AllocsPerRun(5, func() {
+			for a := range p.Len() {
+				for b := range p.Len() {
+					c.Compare(a, b)
+				}
+			}
+		}); n > 0 {
+			t.Errorf("%s...: %v allocations", names[0], n)
 		}
 	}
 }

@@ -144,7 +144,7 @@ func slip(a, b string) bool {
 // in a; what only b has is one more number, equal to none of a's.
 type pairing struct {
 	bufA, bufB [64]byte
-	a, b       []byte
+	lenA, lenB int        // no slices of itself: it stays on the stack
 	at         [65]uint64 // places in a of each number
 }
 
@@ -168,7 +168,7 @@ func (p *pairing) set(a, b string) (ok bool) {
 		p.at[c] |= 1 << length
 		length++
 	}
-	p.a = p.bufA[:length]
+	p.lenA = length
 	length = 0
 	for _, r := range b {
 		if length == len(p.bufB) {
@@ -181,7 +181,7 @@ func (p *pairing) set(a, b string) (ok bool) {
 		p.bufB[length] = byte(c)
 		length++
 	}
-	p.b = p.bufB[:length]
+	p.lenB = length
 	return true
 }
 
@@ -216,7 +216,7 @@ func (p *pairing) setASCII(a, b string) bool {
 			p.bufB[i] = c - 1
 		}
 	}
-	p.a, p.b = p.bufA[:len(a)], p.bufB[:len(b)]
+	p.lenA, p.lenB = len(a), len(b)
 	return true
 }
 
@@ -235,22 +235,22 @@ func ascii(s string) bool {
 
 // dice is the function of that name.
 func (p *pairing) dice() float64 {
-	if len(p.a) < 2 || len(p.b) < 2 {
+	if p.lenA < 2 || p.lenB < 2 {
 		return 0
 	}
 	used, shared := uint64(0), 0
-	for i := 1; i < len(p.b); i++ {
-		if x := p.at[p.b[i-1]] & (p.at[p.b[i]] >> 1) &^ used; x != 0 {
+	for i := 1; i < p.lenB; i++ {
+		if x := p.at[p.bufB[i-1]] & (p.at[p.bufB[i]] >> 1) &^ used; x != 0 {
 			used |= x & -x
 			shared++
 		}
 	}
-	return 2 * float64(shared) / float64(len(p.a)+len(p.b)-2)
+	return 2 * float64(shared) / float64(p.lenA+p.lenB-2)
 }
 
 // jaroWinkler is the function of that name.
 func (p *pairing) jaroWinkler() float64 {
-	a, b := p.a, p.b
+	a, b := p.bufA[:p.lenA], p.bufB[:p.lenB]
 	if len(a) == 0 || len(b) == 0 {
 		return 0
 	}
@@ -286,7 +286,7 @@ func (p *pairing) jaroWinkler() float64 {
 
 // slip is oneSlip.
 func (p *pairing) slip() bool {
-	a, b := p.a, p.b
+	a, b := p.bufA[:p.lenA], p.bufB[:p.lenB]
 	if len(a) == len(b) {
 		i := 0
 		for i < len(a) && a[i] == b[i] {
@@ -318,7 +318,7 @@ func (p *pairing) slip() bool {
 func likenesses(a, b string) (slip bool, d, jw float64, shorter int) {
 	var p pairing
 	if p.set(a, b) {
-		return p.slip(), p.dice(), p.jaroWinkler(), min(len(p.a), len(p.b))
+		return p.slip(), p.dice(), p.jaroWinkler(), min(p.lenA, p.lenB)
 	}
 	var bufA, bufB [64]rune
 	ra, rb := appendRunes(bufA[:0], a), appendRunes(bufB[:0], b)
