@@ -292,6 +292,58 @@ func TestConditionalCreatesOnTwoNodes(t *testing.T) {
 	same(t, "found on both", see(t, nodes[0], 0, criteria), see(t, nodes[1], 0, criteria))
 }
 
+// Conditional creates that wait together are decided in one group, and still
+// one after the other.
+func TestConditionalCreatesInOneGroup(t *testing.T) {
+	t.Parallel()
+	const racers = 8
+	var staged atomic.Int64
+	all := make(chan struct{})
+	var once sync.Once
+	s := node(t, fresh(), mongo.Options{Fail: func(step mongo.Step) error {
+		switch step {
+		case mongo.Staged:
+			if staged.Add(1) == racers+1 {
+				close(all)
+			}
+		case mongo.Decided: // the first commit waits until the others stand in the queue
+			once.Do(func() { <-all; time.Sleep(50 * time.Millisecond) })
+		}
+		return nil
+	}})
+	criteria := "Patient?identifier=http://example.org/card|c"
+	q, err := world().Query(criteria)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	var made, refused atomic.Int64
+	commit := func(id string, guards ...store.Guard) {
+		o := op(t, fhir.Created, fmt.Sprintf(`{"resourceType":"Patient","id":%q,"identifier":[{"system":"http://example.org/card","value":%q}]}`, id, id[:1]))
+		wg.Go(func() {
+			_, err := s.Commit(t.Context(), store.Tx{Ops: []store.Op{o}, Guards: guards})
+			switch {
+			case err == nil:
+				made.Add(1)
+			case errors.As(err, new(*store.GuardError)):
+				refused.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	commit("first")
+	for staged.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	for i := range racers {
+		commit(fmt.Sprintf("c%d", i), store.Guard{Claim: criteria, Query: q})
+	}
+	wg.Wait()
+	same(t, "made and refused", fmt.Sprint(made.Load(), refused.Load()), fmt.Sprint(2, racers-1))
+	same(t, "found", len(see(t, s, 0, criteria)), 1)
+}
+
 // Writers on two nodes update the same resources; each node sees the other's
 // commits, and the versions of a resource have no gap and no double.
 func TestTwoNodesWrite(t *testing.T) {
