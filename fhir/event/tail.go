@@ -25,6 +25,7 @@ const (
 	maxPending     = 4096
 	publishTimeout = 10 * time.Second
 	maxPause       = 30 * time.Second // between attempts while NATS is away
+	maxIdle        = 250 * time.Millisecond
 )
 
 // tail copies the store's change log to the stream, on one node at a time. Its
@@ -41,6 +42,7 @@ type tail struct {
 	stored []byte // the cursor's row as it is; nil if there is none
 	// sequence is the stream's last one, 0 if it is not known.
 	sequence uint64
+	empty    int // times in a row that there was nothing to publish
 	log      zerolog.Logger
 
 	published atomic.Uint64
@@ -191,8 +193,12 @@ func (t *tail) round(ctx context.Context) error {
 	}
 	if len(changes) == 0 {
 		t.behind.Store(0)
+		if t.empty++; t.empty > 1 { // a commit may make no version: do not ask again and again
+			wait(ctx, min(time.Millisecond<<min(t.empty, 10), maxIdle))
+		}
 		return t.store.WaitChange(ctx, t.cursor)
 	}
+	t.empty = 0
 	t.behind.Store(changes[0].LastUpdated.UnixMilli())
 	if !t.term.Held() {
 		return errFenced

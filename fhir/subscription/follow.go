@@ -24,6 +24,7 @@ type follower struct {
 	cursor fhir.T
 	stored []byte // the cursor's row; nil if there is none yet
 	since  int    // versions that the stored cursor lags behind
+	empty  int    // times in a row that there was nothing to be read
 	saved  time.Time
 
 	subs    map[string]*sub
@@ -46,6 +47,7 @@ const (
 	maxLagTime = 5 * time.Second
 	maxWrites  = 4096
 	saveTime   = 20 * time.Second
+	maxLinger  = 250 * time.Millisecond
 )
 
 var cursorKey = []byte("cursor")
@@ -149,9 +151,12 @@ func (f *follower) step(ctx context.Context) error {
 		if err := f.s.cfg.Store.WaitChange(ctx, f.cursor); err != nil {
 			return err
 		}
-		wait(ctx, f.s.cfg.Limits.Linger) // more will come with it
+		// More will come with it; but a commit may also make no version.
+		wait(ctx, min(f.s.cfg.Limits.Linger<<min(f.empty, 10), maxLinger))
+		f.empty++
 		return nil
 	}
+	f.empty = 0
 	snap, err := f.s.cfg.Store.Snapshot(ctx, 0)
 	if err != nil {
 		return err

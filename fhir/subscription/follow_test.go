@@ -165,7 +165,7 @@ func TestMatchingIsSearching(t *testing.T) {
 		},
 	}
 	hits := 0
-	for range 300 {
+	for range 120 {
 		query := conditions[r.IntN(len(conditions))]()
 		for range r.IntN(3) {
 			query += "&" + conditions[r.IntN(len(conditions))]()
@@ -187,7 +187,7 @@ func TestMatchingIsSearching(t *testing.T) {
 			hits += n
 		}
 	}
-	if hits < 500 {
+	if hits < 200 {
 		t.Errorf("only %d hits: the test compares nothing", hits)
 	}
 }
