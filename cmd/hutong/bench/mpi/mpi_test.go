@@ -13,7 +13,7 @@ import (
 // matchers to floors a little below what they reached when they were set.
 func TestAccuracy(t *testing.T) {
 	t.Parallel()
-	got := figures(t, &Cmd{Accuracy: 2500, Seed: 2026})
+	got := figures(t, &Cmd{Accuracy: 1500, Seed: 2026})
 	for name, floor := range map[string]float64{
 		"file: precision": 0.997, "file: recall": 0.993,
 		"index, numbers alone link (ID-11): precision": 1, "index, numbers alone link (ID-11): recall": 0.32,
