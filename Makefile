@@ -28,6 +28,7 @@ crash: build
 lint:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt-ed:"; echo "$$out"; exit 1; fi
 	$(GO) vet -race $(PACKAGES) # with -race it shares the builds of the tests
+	cd fhir/store/mongo/testserver && $(GO) vet ./... # a module of its own
 
 ## chromium: a real browser and CJK fonts for the page tests (Debian; elsewhere set CHROMIUM to yours)
 chromium:

@@ -45,22 +45,21 @@ type Options struct {
 	// another is refused, because its index depends on it. "" is not checked.
 	Zone string
 
-	Timeout      time.Duration    // of one operation of the database; 10 s
-	Commit       time.Duration    // of a group of commits, retries included; 30 s
-	Help         time.Duration    // how long another node's commit may take to become visible before this one helps; 250 ms
-	Poll         time.Duration    // between looks for other nodes' commits while somebody waits; 200 ms
-	Abandon      time.Duration    // after which what a dead node left half-written is aborted; 2 min
-	Queue        int              // transactions waiting to commit before Busy; 256
-	Group        int              // ops that are committed together; 2000
-	InlineOps    int              // ops in one commit record; of more, they stand in chunks beside it; 10,000
-	Searches     int              // searches that run at once, the rest wait; 16 a processor
-	MaxExamined  int64            // documents that one search may look at before TooCostly; 1 million
-	MaxJoin      int              // matches of a chain or _has that are listed; of more, each candidate is asked; 2000
-	Batch        int32            // documents a round trip of a search; 500
-	Pool         uint64           // connections to each server; 100
-	Now          func() time.Time // time.Now
-	Log          zerolog.Logger
-	ReadUncommit bool // readConcern local: for servers that know no other
+	Timeout     time.Duration    // of one operation of the database; 10 s
+	Commit      time.Duration    // of a group of commits, retries included; 30 s
+	Help        time.Duration    // how long another node's commit may take to become visible before this one helps; 250 ms
+	Poll        time.Duration    // between looks for other nodes' commits while somebody waits; 200 ms
+	Abandon     time.Duration    // after which what a dead node left half-written is aborted; 2 min
+	Queue       int              // transactions waiting to commit before Busy; 256
+	Group       int              // ops that are committed together; 2000
+	InlineOps   int              // ops in one commit record; of more, they stand in chunks beside it; 10,000
+	Searches    int              // searches that run at once, the rest wait; 16 a processor
+	MaxExamined int64            // documents that one search may look at before TooCostly; 1 million
+	MaxJoin     int              // matches of a chain or _has that are listed; of more, each candidate is asked; 2000
+	Batch       int32            // documents a round trip of a search; 500
+	Pool        uint64           // connections to each server; 100
+	Now         func() time.Time // time.Now
+	Log         zerolog.Logger
 	// Fail is called between the steps of a commit; an error ends the commit
 	// there, as the death of the node would. For tests.
 	Fail func(Step) error
@@ -150,10 +149,6 @@ func Open(ctx context.Context, uri string, o Options) (*Store, error) {
 // clientOptions fixes what the engine's correctness rests on, whatever the URI
 // says: majority writes, majority reads from the primary, retryable writes.
 func clientOptions(uri string, o *Options) *options.ClientOptions {
-	concern := readconcern.Majority()
-	if o.ReadUncommit {
-		concern = readconcern.Local()
-	}
 	return options.Client().ApplyURI(uri).
 		SetAppName("hutong").
 		SetTimeout(o.Timeout).
@@ -163,7 +158,7 @@ func clientOptions(uri string, o *Options) *options.ClientOptions {
 		SetRetryReads(true).
 		SetRetryWrites(true).
 		SetReadPreference(readpref.Primary()).
-		SetReadConcern(concern).
+		SetReadConcern(readconcern.Majority()).
 		SetWriteConcern(writeconcern.Majority())
 }
 
