@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,7 +49,7 @@ func events(ctx context.Context, t *target, seed uint64, url string, length time
 		return out, err
 	}
 	defer conn.Close()
-	heard := &ear{latencies: drive.NewLatencies()}
+	heard := &ear{latencies: drive.NewLatencies(), since: time.Now()}
 	if _, err := conn.Subscribe(event.Subject+"Observation", heard.hear); err != nil {
 		return out, err
 	}
@@ -70,8 +73,49 @@ func events(ctx context.Context, t *target, seed uint64, url string, length time
 	return out, nil
 }
 
+// caughtUp waits until the server has announced all that it committed: to a
+// stream that it does not know it announces everything again. A server that
+// does not tell is not waited for.
+func caughtUp(ctx context.Context, url string, most time.Duration) error {
+	const lag = "\nhutong_event_tail_lag_seconds "
+	zeros := 0 // in a row: right after the start nothing is known to be late
+	for end := time.Now().Add(most); ; {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/metrics", nil)
+		if err != nil {
+			return err
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		text, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil {
+			return err
+		}
+		_, rest, told := strings.Cut(string(text), lag)
+		if value, _, _ := strings.Cut(rest, "\n"); !told || value == "0" {
+			zeros++
+		} else {
+			zeros = 0
+		}
+		if zeros == 5 {
+			return nil
+		}
+		if time.Now().After(end) {
+			return errors.New("the server does not catch up with its events")
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
 // ear times what it hears.
 type ear struct {
+	since     time.Time // older events are not ours
 	mu        sync.Mutex
 	latencies *drive.Latencies
 }
@@ -79,8 +123,8 @@ type ear struct {
 func (e *ear) hear(m *nats.Msg) {
 	now := time.Now()
 	var ev event.Event
-	if ev.UnmarshalJSON(m.Data) != nil {
-		return // counted as missing
+	if ev.UnmarshalJSON(m.Data) != nil || ev.LastUpdated.Before(e.since) {
+		return // what cannot be read is counted as missing
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

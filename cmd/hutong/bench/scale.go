@@ -240,6 +240,9 @@ func (x *session) announce(ctx context.Context, s *server, t *target, sc *report
 	}
 	defer func() { err = errors.Join(err, s.stop()) }() // before the broker goes
 	t.restarted(s)
+	if err := caughtUp(ctx, s.url(), 10*time.Minute); err != nil {
+		return fmt.Errorf("events: %w", err)
+	}
 	t.settle(ctx, x.settle)
 	r, err := events(ctx, t, x.cmd.Seed, b.ClientURL(), x.st.open)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -60,6 +61,7 @@ func NewClient(base string, conns int) (*Client, error) {
 	return &Client{base: base, prefix: u.Path, http: &fasthttp.HostClient{
 		Addr: addr, IsTLS: u.Scheme == "https", MaxConns: conns, ReadTimeout: slowest, WriteTimeout: slowest,
 		MaxIdleConnDuration: time.Minute, DisablePathNormalizing: true, NoDefaultUserAgentHeader: true,
+		Dial: func(addr string) (net.Conn, error) { return fasthttp.DialTimeout(addr, 30*time.Second) },
 		// A repeated request would count twice on the server and once here.
 		RetryIfErr: func(*fasthttp.Request, int, error) (bool, bool) { return false, false },
 	}}, nil
