@@ -56,8 +56,10 @@ type Options struct {
 	MaxLists      int              // posting lists of one predicate that are merged as they are read; more are read into memory; 48
 	MaxSort       int              // matches that are sorted by values from their bodies; of more, the posting lists are read; 200
 	Now           func() time.Time // time.Now
-	VFS           vfs.FS           // the operating system's
-	Log           zerolog.Logger
+	// Compactions says when tables are merged; nil is Pebble's own way.
+	Compactions pebble.CompactionScheduler
+	VFS         vfs.FS // the operating system's
+	Log         zerolog.Logger
 }
 
 func (o *Options) fill() {
@@ -203,6 +205,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		EventListener:               &pebble.EventListener{DataCorruption: s.health.Corrupt},
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 	}
+	o.Experimental.CompactionScheduler = s.opts.Compactions
 	// Bodies are written once, beside the tree: compactions move only what sorts.
 	o.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
 		return pebble.ValueSeparationPolicy{

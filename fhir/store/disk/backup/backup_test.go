@@ -212,7 +212,7 @@ func TestRestore(t *testing.T) {
 	r.step()
 	end := r.newest()
 	r.same(backup.Target{}, end)
-	for range 3 {
+	for range 2 {
 		at := from + fhir.T(r.rng.IntN(int(end-from)+1))
 		r.same(backup.Target{T: at}, at)
 		if at > from {

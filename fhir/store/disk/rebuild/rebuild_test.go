@@ -42,7 +42,7 @@ func (o *old) options(fs vfs.FS) disk.Options {
 func write(t *testing.T, w *storetest.World, o *old, s store.Store, n int, rng *rand.Rand) {
 	t.Helper()
 	for range n {
-		id := rng.IntN(250)
+		id := rng.IntN(150)
 		src := fmt.Sprintf(`{"resourceType":"Observation","id":"o%d","status":"final","subject":{"reference":"Patient/p%d"},"code":{"coding":[{"system":"http://loinc.org","code":"c%d"}]},`+
 			`"effectiveDateTime":"2020-01-%02d","valueQuantity":{"value":%d,"code":"mg","system":"http://unitsofmeasure.org"}}`, id, rng.IntN(9), rng.IntN(5), 1+rng.IntN(28), rng.IntN(9))
 		op, err := w.Op(fhir.Updated, src)
@@ -67,7 +67,7 @@ func write(t *testing.T, w *storetest.World, o *old, s store.Store, n int, rng *
 func TestRebuild(t *testing.T) {
 	t.Parallel()
 	w := storetest.NewWorld()
-	for _, names := range [][]string{{"Observation\x00code"}, {"Observation\x00patient", "Observation\x00date"}, {"Observation\x00value-quantity"}} {
+	for _, names := range [][]string{{"Observation\x00code"}, {"Observation\x00patient", "Observation\x00date"}} {
 		t.Run(strings.ReplaceAll(strings.Join(names, " "), "\x00", "."), func(t *testing.T) {
 			t.Parallel()
 			rng, mem := rand.New(rand.NewPCG(5, 5)), vfs.NewCrashableMem()
@@ -76,7 +76,7 @@ func TestRebuild(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			write(t, w, before, s, 500, rng)
+			write(t, w, before, s, 260, rng)
 			middle, err := s.Snapshot(t.Context(), 0)
 			if err != nil {
 				t.Fatal(err)
@@ -99,7 +99,7 @@ func TestRebuild(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer s.Close()
-			write(t, w, now, s, 50, rng)
+			write(t, w, now, s, 30, rng)
 			for end := time.Now().Add(30 * time.Second); len(s.Building()) > 0; time.Sleep(5 * time.Millisecond) {
 				if time.Now().After(end) {
 					t.Fatalf("still building %v", s.Building())
@@ -162,7 +162,7 @@ func same(t *testing.T, w *storetest.World, o *old, s *disk.Store, at fhir.T) {
 		return q
 	}
 	all, err := snap.Search(t.Context(), find("Observation?_count=1000"))
-	if err != nil || len(all.Matches) < 100 {
+	if err != nil || len(all.Matches) < 60 {
 		t.Fatalf("%d observations (%v)", len(all.Matches), err)
 	}
 	for _, text := range []string{"code=http://loinc.org|c1", "patient=Patient/p2", "patient=Patient/p2&code=c3", "date=ge2020-01-20", "value-quantity=gt4", "code:missing=true"} {

@@ -7,10 +7,34 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"hutong/fhir/store/disk/health"
 )
+
+// gate lets no compaction begin while an engine is opened: Pebble does not wait
+// for those under way when an opening fails. What waits is asked for again at
+// the next flush, and whenever one is done.
+type gate struct {
+	pebble.CompactionScheduler
+	open atomic.Bool
+}
+
+// TrySchedule implements pebble.CompactionScheduler.
+func (g *gate) TrySchedule() (bool, pebble.CompactionGrantHandle) {
+	if !g.open.Load() {
+		return false, nil
+	}
+	return g.CompactionScheduler.TrySchedule()
+}
+
+// UpdateGetAllowedWithoutPermission implements pebble.CompactionScheduler.
+func (g *gate) UpdateGetAllowedWithoutPermission() {
+	if g.open.Load() {
+		g.CompactionScheduler.UpdateGetAllowedWithoutPermission()
+	}
+}
 
 // errFenced is what the writes of an engine fail by that another has replaced.
 var errFenced = errors.New("revive: this engine has been replaced")

@@ -88,6 +88,8 @@ func (s *Store) open() (*life, error) {
 	l := &life{fence: newFence(s.fs)}
 	o := s.opts
 	o.VFS = l.fence
+	after := &gate{CompactionScheduler: pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()}
+	o.Compactions = after
 	opened := make(chan error, 1)
 	go func() {
 		err := errStuck
@@ -100,6 +102,8 @@ func (s *Store) open() (*life, error) {
 		l.fence.release()
 		return nil, err
 	}
+	after.open.Store(true)
+	after.UpdateGetAllowedWithoutPermission()
 	return l, nil
 }
 
