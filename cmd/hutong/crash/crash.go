@@ -25,6 +25,7 @@ type Cmd struct {
 	Workers int    `default:"6" help:"Clients that write at once."`
 	Races   int    `default:"0" help:"Rounds of identical conditional creates at once, after the kills."`
 	Racers  int    `default:"64" help:"Requests of one such round."`
+	Lanes   int    `default:"4" help:"Rounds that race beside each other."`
 	Seed    uint64 `default:"1" help:"Of everything that is random, but for the machine's own timing."`
 	Dir     string `type:"path" help:"Folder for data directories; default is a temporary one." placeholder:"DIR"`
 	Out     string `type:"path" help:"Folder for crash.json and crash.md." placeholder:"DIR"`

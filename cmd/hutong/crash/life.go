@@ -152,7 +152,7 @@ func (l *life) serve(ctx context.Context, extra ...string) (*child, error) {
 		return nil, errors.Join(fmt.Errorf("crash: the exchange is not ready: %w\n%s", err, c.log.String()), c.kill())
 	}
 	l.slowest = max(l.slowest, time.Since(start))
-	l.http = &http.Client{Timeout: clientWait, Transport: &http.Transport{MaxIdleConnsPerHost: 128, DisableCompression: true}}
+	l.http = &http.Client{Timeout: clientWait, Transport: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true}}
 	return c, nil
 }
 

@@ -38,12 +38,7 @@ func (c *Cmd) race(ctx context.Context, progress io.Writer) (_ *Raced, err error
 	l.token = func(context.Context) (string, error) { return "none", nil }
 	r := &Raced{Racers: c.Racers, Faults: []string{}}
 	start := time.Now()
-	for ; r.Rounds < c.Races && ctx.Err() == nil && len(r.Faults) < 10; r.Rounds++ {
-		l.oneRace(ctx, r)
-		if r.Rounds%1000 == 999 {
-			fmt.Fprintf(progress, "crash: race %d of %d, %.1f ms each\n", r.Rounds+1, c.Races, time.Since(start).Seconds()*1000/float64(r.Rounds+1))
-		}
-	}
+	c.lanes(ctx, l, r, progress)
 	status, _, body := l.do(ctx, http.MethodGet, "/fhir/Patient?_summary=count", "")
 	var sum struct{ Total int }
 	if err := json.Unmarshal(body, &sum); status != http.StatusOK || err != nil {
@@ -56,12 +51,47 @@ func (c *Cmd) race(ctx context.Context, progress io.Writer) (_ *Raced, err error
 	return r, ctx.Err()
 }
 
-func (l *life) oneRace(ctx context.Context, r *Raced) {
-	name := fmt.Sprintf("race-%d", r.Rounds)
+// lanes runs the rounds, a few beside each other: while one waits for its
+// commit to be durable, another races.
+func (c *Cmd) lanes(ctx context.Context, l *life, r *Raced, progress io.Writer) {
+	var mu sync.Mutex
+	start, next := time.Now(), 0
+	take := func() (string, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if next == c.Races || ctx.Err() != nil || len(r.Faults) >= 10 {
+			return "", false
+		}
+		next++
+		return fmt.Sprintf("race-%d", next), true
+	}
+	done := func(made int, faults []string) {
+		mu.Lock()
+		defer mu.Unlock()
+		r.Rounds++
+		r.Created += made
+		r.Faults = append(r.Faults, faults...)
+		if r.Rounds%1000 == 0 {
+			fmt.Fprintf(progress, "crash: race %d of %d, %.1f ms each\n", r.Rounds, c.Races, time.Since(start).Seconds()*1000/float64(r.Rounds))
+		}
+	}
+	var wg sync.WaitGroup
+	for range c.Lanes {
+		wg.Go(func() {
+			for name, ok := take(); ok; name, ok = take() {
+				done(l.oneRace(ctx, name, c.Racers))
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// oneRace gives how many answers said 201, and what was wrong.
+func (l *life) oneRace(ctx context.Context, name string, racers int) (made int, faults []string) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	ids, made := map[string]bool{}, 0
-	for range r.Racers {
+	ids := map[string]bool{}
+	for range racers {
 		wg.Go(func() {
 			status, h, _ := l.again(ctx, name)
 			mu.Lock()
@@ -73,15 +103,15 @@ func (l *life) oneRace(ctx context.Context, r *Raced) {
 			case http.StatusOK:
 				ids[idOf(h.Get("Location"))] = true
 			default:
-				r.Faults = append(r.Faults, fmt.Sprintf("%s: a request was answered %d", name, status))
+				faults = append(faults, fmt.Sprintf("%s: a request was answered %d", name, status))
 			}
 		})
 	}
 	wg.Wait()
-	r.Created += made
 	if made != 1 || len(ids) != 1 {
-		r.Faults = append(r.Faults, fmt.Sprintf("%s: %d answers of 201, %d resources named", name, made, len(ids)))
+		faults = append(faults, fmt.Sprintf("%s: %d answers of 201, %d resources named", name, made, len(ids)))
 	}
+	return made, faults
 }
 
 // again sends the create until the exchange is not busy.
