@@ -12,7 +12,7 @@ demo: build
 
 ## build: the one binary
 build:
-	$(GO) build -trimpath -o $(BIN) ./cmd/hutong
+	$(GO) build -trimpath -tags nomsgpack -o $(BIN) ./cmd/hutong
 
 ## test: install what the tests need, then run everything, race detector on
 test: chromium lint
