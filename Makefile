@@ -2,7 +2,7 @@
 GO      ?= go
 BIN     := bin/hutong
 DATA    ?=
-PACKAGES = ./... hutong/testdata/region
+PACKAGES = ./... hutong/testdata/region hutong/testdata/people
 
 .PHONY: demo test crash build web generate lint chromium bench clean
 
