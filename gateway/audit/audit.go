@@ -1,8 +1,8 @@
 // Package audit keeps the record of who saw or did what: FHIR AuditEvents in a
 // hash chain, durable before the answer that they tell of leaves.
 //
-// One writer goroutine owns the chain. Requests queue, are committed in
-// groups, and wait for the disk; a full queue refuses the answer.
+// Requests queue for the chain, are committed in groups, and wait for the disk;
+// a full queue refuses the answer.
 package audit
 
 import (
@@ -38,29 +38,29 @@ type Config struct {
 	// Persons keeps what is told to one resident free of others; nil takes each
 	// Patient for a person of its own.
 	Persons   Persons
-	Custodian string           // Organization that runs the exchange
-	Chain     string           // name of this node's chain: 1 to 40 of [a-z0-9]; "" = "audit"
-	Site      string           // AuditEvent.source.site; "" = Chain
-	Queue     int              // requests that may wait; 0 = 1024
-	Batch     int              // most events of one commit; 0 = 256
+	Custodian string // Organization that runs the exchange
+	Chain     string // name of this node's chain: 1 to 40 of [a-z0-9]; "" = "audit"
+	Site      string // AuditEvent.source.site; "" = Chain
+	Queue     int    // requests that may wait; 0 = 1024
+	Batch     int    // most events of one commit, about; 0 = 256
+	// HeadEvery is how far the durable head of the chain may stay behind its
+	// records; 0 = 100 ms.
+	HeadEvery time.Duration
 	Now       func() time.Time // nil: the system clock
 	Log       zerolog.Logger
 }
 
 // Log is the audit trail of one node. It implements interact.Auditor.
 type Log struct {
-	cfg    Config
-	chain  *chain
-	queue  chan *request
-	done   chan struct{} // closed when the writer has stopped
-	mu     sync.RWMutex  // guards closed against sends on the queue
-	closed bool
-}
-
-// request is what one caller wants recorded: one event or several, in order.
-type request struct {
-	events []*event
-	result chan error // buffered: the writer never waits for a caller
+	cfg     Config
+	chain   *chain
+	index   *indexer
+	queue   chan *request // to the placer
+	batches chan *batch   // from the placer to the committer
+	placed  chan Head     // from the committer to the placer: where a batch ends
+	done    chan struct{} // closed when the committer has stopped
+	mu      sync.RWMutex  // guards closed against sends on the queue
+	closed  bool
 }
 
 // Open reads the head of the chain, adopts what was committed after it, and
@@ -81,17 +81,24 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if cfg.Batch <= 0 {
 		cfg.Batch = 256
 	}
+	if cfg.HeadEvery <= 0 {
+		cfg.HeadEvery = 100 * time.Millisecond
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	if !validChain(cfg.Chain) {
 		return nil, errors.New("audit: a chain's name is 1 to 40 of a-z and 0-9")
 	}
-	l := &Log{cfg: cfg, queue: make(chan *request, cfg.Queue), done: make(chan struct{})}
-	l.chain = &chain{name: cfg.Chain, store: cfg.Store, extract: cfg.Extractor.ExtractBody}
+	l := &Log{
+		cfg: cfg, queue: make(chan *request, cfg.Queue), batches: make(chan *batch), placed: make(chan Head), done: make(chan struct{}),
+		index: newIndexer(cfg.Extractor, cfg.Chain),
+		chain: &chain{name: cfg.Chain, store: cfg.Store, every: cfg.HeadEvery},
+	}
 	if err := l.chain.resume(ctx); err != nil {
 		return nil, err
 	}
+	go l.place(l.chain.end)
 	go l.write(context.WithoutCancel(ctx))
 	return l, nil
 }
@@ -105,7 +112,8 @@ func validChain(name string) bool {
 	return len(name) > 0 && len(name) <= 40
 }
 
-// Close refuses new records, writes those that wait, and stops the writer.
+// Close refuses new records, writes those that wait and the head, and stops the
+// goroutines.
 func (l *Log) Close(ctx context.Context) error {
 	l.mu.Lock()
 	if !l.closed {
@@ -138,7 +146,13 @@ func (l *Log) Event(ctx context.Context, e Event) error {
 // submit queues events and waits until they are durable. Busy if the queue is
 // full or closing. If ctx ends first the events may still be written.
 func (l *Log) submit(ctx context.Context, events []*event) error {
-	r := &request{events: events, result: make(chan error, 1)}
+	r := &request{records: make([]*record, len(events)), result: make(chan error, 1)}
+	for i, e := range events {
+		r.records[i] = e.encode(l.cfg.Chain)
+		if err := r.records[i].index(l.index); err != nil {
+			return err
+		}
+	}
 	if !l.offer(r) {
 		return fhir.Errorf(fhir.Busy, "the audit trail cannot take more now")
 	}
@@ -164,51 +178,11 @@ func (l *Log) offer(r *request) bool {
 	}
 }
 
-// write is the writer: it takes what waits, up to a batch, and commits it.
-func (l *Log) write(ctx context.Context) {
-	defer close(l.done)
-	for first := range l.queue {
-		batch := l.gather(first)
-		err := l.chain.append(ctx, batch)
-		if err != nil {
-			l.cfg.Log.Error().Err(err).Int("requests", len(batch)).Msg("audit records not written")
-			err = refused(err)
-		}
-		for _, r := range batch {
-			r.result <- err
-		}
-	}
-}
-
-// refused keeps the kind of an error that tells the client to try again; any
-// other is Busy too: the answer is withheld, nothing is wrong with the request.
-func refused(err error) error {
-	e := fhir.Errorf(fhir.Busy, "the audit record could not be written")
-	e.Err = err
-	return e
-}
-
-func (l *Log) gather(first *request) []*request {
-	batch, events := []*request{first}, len(first.events)
-	for events < l.cfg.Batch {
-		select {
-		case r, ok := <-l.queue:
-			if !ok {
-				return batch
-			}
-			batch, events = append(batch, r), events+len(r.events)
-		default:
-			return batch
-		}
-	}
-	return batch
-}
-
-// Head is the durable end of this node's chain: how many records it has and
-// the hash of the last. Publish it now and then to a place that the operator
+// Head is the end of this node's chain, all durable: how many records it has
+// and the hash of the last. Publish it now and then to a place that the operator
 // of the database cannot change.
 func (l *Log) Head() Head {
 	l.chain.mu.Lock()
 	defer l.chain.mu.Unlock()
-	return l.chain.head
+	return l.chain.end
 }

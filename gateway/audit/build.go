@@ -1,11 +1,8 @@
 package audit
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,103 +36,60 @@ const maxEntities = 32
 
 // The elements of an AuditEvent that we write, in FHIR's order.
 type (
-	coding struct {
-		System  string `json:"system,omitempty"`
-		Code    string `json:"code"`
-		Display string `json:"display,omitempty"`
-	}
+	coding  struct{ System, Code, Display string }
 	concept struct {
-		Coding []coding `json:"coding,omitempty"`
-		Text   string   `json:"text,omitempty"`
+		Coding []coding
+		Text   string
 	}
-	identifier struct {
-		System string `json:"system"`
-		Value  string `json:"value"`
+	identifier struct{ System, Value string }
+	reference  struct {
+		Reference  string
+		Identifier *identifier
+		Display    string
 	}
-	reference struct {
-		Reference  string      `json:"reference,omitempty"`
-		Identifier *identifier `json:"identifier,omitempty"`
-		Display    string      `json:"display,omitempty"`
+	network struct{ Address, Type string }
+	agent   struct {
+		Type      *concept
+		Role      []concept
+		Who       *reference
+		AltID     string
+		Name      string
+		Requestor bool
+		Network   *network
 	}
-	network struct {
-		Address string `json:"address"`
-		Type    string `json:"type"`
-	}
-	agent struct {
-		Type      *concept   `json:"type,omitempty"`
-		Role      []concept  `json:"role,omitempty"`
-		Who       *reference `json:"who,omitempty"`
-		AltID     string     `json:"altId,omitempty"`
-		Name      string     `json:"name,omitempty"`
-		Requestor bool       `json:"requestor"`
-		Network   *network   `json:"network,omitempty"`
-	}
-	detail struct {
-		Type  string `json:"type"`
-		Value string `json:"valueString"`
-	}
+	detail struct{ Type, Value string }
 	entity struct {
-		What   *reference `json:"what,omitempty"`
-		Type   *coding    `json:"type,omitempty"`
-		Role   *coding    `json:"role,omitempty"`
-		Name   string     `json:"name,omitempty"`
-		Query  string     `json:"query,omitempty"`
-		Detail []detail   `json:"detail,omitempty"`
-	}
-	extension struct {
-		URL   string `json:"url"`
-		Value string `json:"valueString"`
+		What   *reference
+		Type   *coding
+		Role   *coding
+		Name   string
+		Query  string // base64
+		Detail []detail
 	}
 	source struct {
-		Site     string    `json:"site"`
-		Observer reference `json:"observer"`
-		Type     []coding  `json:"type"`
+		Site     string
+		Observer reference
+		Type     []coding
 	}
 )
 
 // event is an AuditEvent before it has its place in the chain.
 type event struct {
-	Extension   []extension `json:"extension"`
-	Type        coding      `json:"type"`
-	Subtype     []coding    `json:"subtype,omitempty"`
-	Action      string      `json:"action"`
-	Recorded    string      `json:"recorded"`
-	Outcome     string      `json:"outcome"`
-	OutcomeDesc string      `json:"outcomeDesc,omitempty"`
-	Purpose     []concept   `json:"purposeOfEvent,omitempty"`
-	Agent       []agent     `json:"agent"`
-	Source      source      `json:"source"`
-	Entity      []entity    `json:"entity,omitempty"`
+	Type        coding
+	Subtype     []coding
+	Action      string
+	Recorded    time.Time
+	Outcome     string
+	OutcomeDesc string
+	Purpose     []concept
+	Agent       []agent
+	Source      source
+	Entity      []entity
 
 	custodian string
 	// partOf: the event tells one person's share of the first event of its
 	// request, and refers to it.
 	partOf bool
-}
-
-// body completes the event with its id and the hash of the record before.
-func (e *event) body(key, first fhir.Key, previous string) (fhir.Body, error) {
-	placed := *e
-	placed.Extension = append(slices.Clone(e.Extension), extension{PreviousExtension, previous})
-	if e.partOf {
-		placed.Entity = append(slices.Clone(e.Entity), entity{What: &reference{Reference: first.String()}, Type: systemObject(), Role: &coding{System: objectSystem, Code: "13", Display: "Security Resource"}})
-	}
-	tail, err := json.Marshal(&placed)
-	if err != nil {
-		return fhir.Body{}, fmt.Errorf("audit: encode: %w", err)
-	}
-	tag, err := json.Marshal([]coding{{System: profiles.CustodianTag, Code: e.custodian}})
-	if err != nil {
-		return fhir.Body{}, fmt.Errorf("audit: encode: %w", err)
-	}
-	var b bytes.Buffer
-	fmt.Fprintf(&b, `{"resourceType":"AuditEvent","id":%q,"meta":{`, key.ID)
-	at := b.Len()
-	b.WriteString(`"tag":`)
-	b.Write(tag)
-	b.WriteString(`},`)
-	b.Write(tail[1:])
-	return fhir.Body{Raw: b.Bytes(), MetaAt: uint32(at)}, nil
 }
 
 // base starts an event with what all have.
@@ -144,7 +98,7 @@ func (l *Log) base(ctx context.Context, p *principal.Principal, subject, purpose
 		at = l.cfg.Now()
 	}
 	e := &event{
-		Recorded: at.UTC().Format(fhir.InstantLayout), Outcome: "0", custodian: l.cfg.Custodian,
+		Recorded: at, Outcome: "0", custodian: l.cfg.Custodian,
 		Agent: agents(p, subject, principal.OriginOf(ctx)),
 		Source: source{
 			Site: l.cfg.Site, Observer: reference{Reference: "Organization/" + l.cfg.Custodian},

@@ -3,16 +3,15 @@ package audit
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"hutong/fhir"
-	"hutong/fhir/search"
 	"hutong/fhir/store"
 	"hutong/profiles"
 )
@@ -37,13 +36,7 @@ var genesis = strings.Repeat("0", 2*sha256.Size)
 
 // recordKey names a record: "<chain>-<seq, 12 digits>", counted from 1.
 func recordKey(chain string, seq uint64) fhir.Key {
-	return fhir.Key{Type: "AuditEvent", ID: fmt.Sprintf("%s-%012d", chain, seq)}
-}
-
-// hashOf is the hash of a record: SHA-256 of its stored body.
-func hashOf(b fhir.Body) string {
-	sum := sha256.Sum256(b.Raw)
-	return hex.EncodeToString(sum[:])
+	return fhir.Key{Type: "AuditEvent", ID: string(appendID(nil, chain, seq))}
 }
 
 // previousOf reads the hash that a record carries of the one before; "" if it
@@ -66,15 +59,19 @@ func previousOf(b fhir.Body) string {
 	return ""
 }
 
-// chain appends records. Only the writer goroutine calls append.
+// chain appends records. Only the committer's goroutine calls its methods.
 type chain struct {
-	name    string
-	store   store.Store
-	extract func(fhir.Body, fhir.Key) ([]search.Entry, fhir.Facts, error)
+	name  string
+	store store.Store
+	every time.Duration // how far the head may stay behind
 
-	mu     sync.Mutex // guards head, which others read
-	head   Head
-	stored []byte // the head as the space holds it; nil if it holds none
+	mu  sync.Mutex // guards end, which others read
+	end Head       // of the durable records
+
+	head   Head      // as it was last made durable
+	stored []byte    // head as the space holds it; nil if it holds none
+	since  time.Time // since when the head is behind; zero if it is not
+	next   time.Time // when it is to be written
 }
 
 // resume reads the head, checks that its record is what it was, and adopts
@@ -96,7 +93,7 @@ func (c *chain) resume(ctx context.Context) error {
 		if _, err := snap.Get(ctx, recordKey(c.name, 1)); !errors.Is(err, fhir.E(fhir.NotFound)) {
 			return fmt.Errorf("audit: chain %s has records but no head: run verify-audit: %w", c.name, errors.Join(err, errBroken))
 		}
-		return c.advance(ctx, Head{})
+		return c.write(ctx, Head{})
 	}
 	if head.Seq > 0 {
 		r, err := snap.Get(ctx, recordKey(c.name, head.Seq))
@@ -104,22 +101,20 @@ func (c *chain) resume(ctx context.Context) error {
 			return fmt.Errorf("audit: chain %s does not end as its head says (record %d): run verify-audit: %w", c.name, head.Seq, errors.Join(err, errBroken))
 		}
 	}
-	adopted := head
+	end := head
 	for {
-		r, err := snap.Get(ctx, recordKey(c.name, adopted.Seq+1))
+		r, err := snap.Get(ctx, recordKey(c.name, end.Seq+1))
 		if errors.Is(err, fhir.E(fhir.NotFound)) {
 			break
 		}
-		if err != nil || previousOf(r.Body) != linkTo(adopted) {
-			return fmt.Errorf("audit: chain %s is broken behind its head (record %d): run verify-audit: %w", c.name, adopted.Seq+1, errors.Join(err, errBroken))
+		if err != nil || previousOf(r.Body) != linkTo(end) {
+			return fmt.Errorf("audit: chain %s is broken behind its head (record %d): run verify-audit: %w", c.name, end.Seq+1, errors.Join(err, errBroken))
 		}
-		adopted = Head{adopted.Seq + 1, hashOf(r.Body)}
+		end = Head{end.Seq + 1, hashOf(r.Body)}
 	}
-	c.set(head, stored)
-	if adopted != head {
-		return c.advance(ctx, adopted)
-	}
-	return nil
+	c.head, c.stored = head, stored
+	c.set(end)
+	return c.advance(ctx)
 }
 
 var errBroken = errors.New("broken chain")
@@ -143,59 +138,89 @@ func readHead(ctx context.Context, s store.Store, chain string) (h Head, stored 
 	return h, stored, nil
 }
 
-func (c *chain) set(h Head, stored []byte) {
+func (c *chain) set(end Head) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.head, c.stored = h, stored
+	c.end = end
 }
 
-// append commits the batch behind the head: first the records, then the head,
-// and only then is anybody answered. So the head never promises a record that
-// is not there, and a tail that was cut off is always missed.
-func (c *chain) append(ctx context.Context, batch []*request) error {
-	err := c.try(ctx, batch)
+// append commits the batch behind the end.
+func (c *chain) append(ctx context.Context, b *batch) error {
+	err := c.try(ctx, b)
 	if errors.Is(err, fhir.E(fhir.Conflict)) {
-		// Another writer of this chain's name, or a head that an earlier
+		// Another writer of this chain's name, or records that an earlier
 		// failure left behind: find the true end and try once more.
 		if rerr := c.resume(ctx); rerr != nil {
 			return errors.Join(err, rerr)
 		}
-		err = c.try(ctx, batch)
+		b.rebase(c.end)
+		err = c.try(ctx, b)
 	}
 	return err
 }
 
-func (c *chain) try(ctx context.Context, batch []*request) error {
-	end := c.head
-	var tx store.Tx
-	for _, r := range batch {
-		first := end.Seq + 1
-		for _, e := range r.events {
-			key := recordKey(c.name, end.Seq+1)
-			body, err := e.body(key, recordKey(c.name, first), linkTo(end))
-			if err != nil {
-				return err
-			}
-			entries, facts, err := c.extract(body, key)
-			if err != nil {
-				return fmt.Errorf("audit: index %s: %w", key, err)
-			}
-			facts.Custodian = e.custodian
-			tx.Ops = append(tx.Ops, store.Op{
-				Key: key, Method: fhir.Created, Expect: store.Expect{Kind: store.ExpectAbsent},
-				Body: body, Facts: facts, Entries: entries,
-			})
-			end = Head{end.Seq + 1, hashOf(body)}
+// try commits the batch, but so long as the head cannot be written, nothing is.
+func (c *chain) try(ctx context.Context, b *batch) error {
+	if !c.since.IsZero() && time.Since(c.since) > overdue*c.every {
+		if err := c.advance(ctx); err != nil {
+			return err
 		}
 	}
-	if _, err := c.store.Commit(ctx, tx); err != nil {
-		return err
-	}
-	return c.advance(ctx, end)
+	return c.commit(ctx, b)
 }
 
-// advance makes the head durable.
-func (c *chain) advance(ctx context.Context, h Head) error {
+// commit makes the batch durable, all or nothing. That each key must be absent
+// keeps two writers of one name from forking the chain.
+func (c *chain) commit(ctx context.Context, b *batch) error {
+	if _, err := c.store.Commit(ctx, store.Tx{Ops: b.ops}); err != nil {
+		return err
+	}
+	c.set(b.end)
+	if c.since.IsZero() {
+		c.since = time.Now()
+		c.next = c.since.Add(c.every)
+	}
+	return nil
+}
+
+// due fires when the head is to be written; never if it is not behind.
+func (c *chain) due() <-chan time.Time {
+	if c.since.IsZero() {
+		return nil
+	}
+	return time.After(time.Until(c.next))
+}
+
+// isDue tells whether the head is to be written now.
+func (c *chain) isDue() bool { return !c.since.IsZero() && !time.Now().Before(c.next) }
+
+// keep is advance where another writer of this chain's name may have been
+// first.
+func (c *chain) keep(ctx context.Context) error {
+	err := c.advance(ctx)
+	if errors.Is(err, fhir.E(fhir.Conflict)) {
+		err = c.resume(ctx)
+	}
+	return err
+}
+
+// advance makes the head durable if it is behind.
+func (c *chain) advance(ctx context.Context) error {
+	if c.head == c.end {
+		c.since = time.Time{}
+		return nil
+	}
+	if err := c.write(ctx, c.end); err != nil {
+		c.next = time.Now().Add(max(c.every, leastPause))
+		return err
+	}
+	c.since = time.Time{}
+	return nil
+}
+
+// write replaces the head that the space holds, which nobody else may have
+// done.
+func (c *chain) write(ctx context.Context, h Head) error {
 	next, err := json.Marshal(h)
 	if err != nil {
 		return fmt.Errorf("audit: head: %w", err)
@@ -207,7 +232,7 @@ func (c *chain) advance(ctx context.Context, h Head) error {
 	if err := c.store.Space(spaceName).Apply(ctx, []store.Write{w}); err != nil {
 		return err
 	}
-	c.set(h, next)
+	c.head, c.stored = h, next
 	return nil
 }
 

@@ -35,11 +35,10 @@ type Summary struct {
 	Chain   string `json:"chain"`
 	Records uint64 `json:"records"` // verified
 	Hash    string `json:"hash"`    // of the last verified record
-	// Unanswered are records behind the head: a crash came between them and
-	// the head, so that nobody was answered on their account. The node adopts
-	// them at its next start.
-	Unanswered uint64 `json:"unanswered,omitempty"`
-	Whole      bool   `json:"whole"`
+	// Behind are records behind the head, which follows a moment later: on a
+	// node that runs, or that a crash ended. It adopts them at its next start.
+	Behind uint64 `json:"behindHead,omitempty"`
+	Whole  bool   `json:"whole"`
 }
 
 // add notes a chain and its fault, if it has one.
@@ -55,7 +54,7 @@ func (r *Report) add(s Summary, f *Fault) {
 const verifyBatch = 500
 
 // Verify proves every chain whole: each record is there, once, unchanged, in
-// order, and the last one is the one that the durable head names. The error is
+// order, and the head names the last one, or one of the last (Summary.Behind). The error is
 // of reading the store, not of a chain.
 func Verify(ctx context.Context, s store.Store) (Report, error) {
 	report := Report{Whole: true, Chains: []Summary{}, Faults: []Fault{}}
@@ -118,7 +117,7 @@ type verifier struct {
 	end   Head // last record read
 	prior Head // the one before
 
-	unanswered uint64
+	behind uint64 // records after the head
 }
 
 func (v *verifier) run(ctx context.Context) (*Fault, error) {
@@ -143,7 +142,7 @@ func (v *verifier) run(ctx context.Context) (*Fault, error) {
 }
 
 func (v *verifier) summary() Summary {
-	return Summary{Chain: v.chain, Records: v.end.Seq, Hash: v.end.Hash, Unanswered: v.unanswered}
+	return Summary{Chain: v.chain, Records: v.end.Seq, Hash: v.end.Hash, Behind: v.behind}
 }
 
 // read gets the next n records, or those before the first that is missing or
@@ -240,6 +239,6 @@ func (v *verifier) tail(ctx context.Context) (*Fault, error) {
 		if f := v.step(ctx, &r); f != nil {
 			return f, nil
 		}
-		v.unanswered++
+		v.behind++
 	}
 }

@@ -17,13 +17,13 @@ import (
 // faulty is a store that fails on order.
 type faulty struct {
 	store.Store
-	commit func(context.Context, store.Tx) (store.Result, error)
-	apply  func(context.Context, []store.Write) error
+	commit atomic.Pointer[func(context.Context, store.Tx) (store.Result, error)]
+	apply  atomic.Pointer[func(context.Context, []store.Write) error]
 }
 
 func (f *faulty) Commit(ctx context.Context, tx store.Tx) (store.Result, error) {
-	if f.commit != nil {
-		return f.commit(ctx, tx)
+	if commit := f.commit.Load(); commit != nil {
+		return (*commit)(ctx, tx)
 	}
 	return f.Store.Commit(ctx, tx)
 }
@@ -36,10 +36,28 @@ type faultySpace struct {
 }
 
 func (s faultySpace) Apply(ctx context.Context, w []store.Write) error {
-	if s.f.apply != nil {
-		return s.f.apply(ctx, w)
+	if apply := s.f.apply.Load(); apply != nil {
+		return (*apply)(ctx, w)
 	}
 	return s.Space.Apply(ctx, w)
+}
+
+// failCommits and failHeads order failures; nil ends them.
+func (f *faulty) failCommits(err error) {
+	commit := func(context.Context, store.Tx) (store.Result, error) { return store.Result{}, err }
+	f.commit.Store(unless(err == nil, &commit))
+}
+
+func (f *faulty) failHeads(err error) {
+	apply := func(context.Context, []store.Write) error { return err }
+	f.apply.Store(unless(err == nil, &apply))
+}
+
+func unless[T any](none bool, v *T) *T {
+	if none {
+		return nil
+	}
+	return v
 }
 
 func TestFullQueueRefuses(t *testing.T) {
@@ -49,11 +67,12 @@ func TestFullQueueRefuses(t *testing.T) {
 	l := openLog(t, f, func(c *audit.Config) { c.Queue, c.Batch = 2, 1 })
 	defer closeAll(t, l, st)
 	release, started := make(chan struct{}), make(chan struct{}, 10)
-	f.commit = func(ctx context.Context, tx store.Tx) (store.Result, error) {
+	commit := func(ctx context.Context, tx store.Tx) (store.Result, error) {
 		started <- struct{}{}
 		<-release
 		return st.Commit(ctx, tx)
 	}
+	f.commit.Store(&commit)
 	results := make(chan error, 3)
 	record := func() { results <- l.Record(t.Context(), disclosure("a1")) }
 	go record()
@@ -81,19 +100,20 @@ func TestFailedWriteRefusesAndRecovers(t *testing.T) {
 	t.Parallel()
 	st := openStore(t, t.TempDir())
 	f := &faulty{Store: st}
-	l := openLog(t, f, nil)
+	l := openLog(t, f, func(c *audit.Config) { c.HeadEvery = time.Nanosecond })
 	must(t, l.Record(t.Context(), disclosure("a1")))
 	disk := fhir.Errorf(fhir.Busy, "disk full")
-	f.commit = func(context.Context, store.Tx) (store.Result, error) { return store.Result{}, disk }
+	f.failCommits(disk)
 	if err := l.Record(t.Context(), disclosure("a1")); !errors.Is(err, fhir.E(fhir.Busy)) {
 		t.Errorf("a failed commit: %v", err)
 	}
-	f.commit = nil
-	f.apply = func(context.Context, []store.Write) error { return disk }
+	f.failCommits(nil)
+	f.failHeads(disk)
+	must(t, l.Record(t.Context(), disclosure("a1"))) // the head may stay behind for a moment
 	if err := l.Record(t.Context(), disclosure("a1")); !errors.Is(err, fhir.E(fhir.Busy)) {
 		t.Errorf("a failed head: %v", err)
 	}
-	f.apply = nil
+	f.failHeads(nil)
 	must(t, l.Record(t.Context(), disclosure("a1")))
 	report, err := audit.Verify(t.Context(), st)
 	must(t, err)
