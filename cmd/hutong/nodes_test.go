@@ -221,6 +221,21 @@ func (b backstage) announced() []string {
 	return ids
 }
 
+// startNATS is a NATS server that nodes share.
+func startNATS(t *testing.T) *natsserver.Server {
+	t.Helper()
+	s, err := natsserver.NewServer(&natsserver.Options{ServerName: "t", JetStream: true, StoreDir: t.TempDir(), Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(20 * time.Second) {
+		t.Fatal("no NATS server")
+	}
+	return s
+}
+
 // TestThreeNodes: real processes on one database. One of them links and one
 // announces, and all see the links; whichever it is, when it is stopped,
 // cut off or killed, another goes on, nothing is lost, and one that comes back
@@ -231,15 +246,7 @@ func TestThreeNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(db.Stop)
-	s, err := natsserver.NewServer(&natsserver.Options{ServerName: "t", JetStream: true, StoreDir: t.TempDir(), Host: "127.0.0.1", Port: -1, NoSigs: true, NoLog: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(20 * time.Second) {
-		t.Fatal("no NATS server")
-	}
+	s := startNATS(t)
 	conn, err := nats.Connect(s.ClientURL())
 	if err != nil {
 		t.Fatal(err)

@@ -33,6 +33,8 @@ type stage struct {
 	// store is the engine that it keeps its data in; "" is the embedded one.
 	store string
 	open  bool // no authentication
+	// tune changes the settings that it is started with; nil changes nothing.
+	tune func(*exchange.Settings)
 	// archive is where the exchange keeps its archive when it is started next.
 	archive  string
 	keepDays int
@@ -72,6 +74,9 @@ func (s *stage) start() {
 	if s.open {
 		cfg.Auth = "open"
 	}
+	if s.tune != nil {
+		s.tune(&cfg)
+	}
 	if err := cfg.Check(); err != nil {
 		s.t.Fatal(err)
 	}
@@ -79,7 +84,7 @@ func (s *stage) start() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.e, s.url = e, cfg.PublicURL
+	s.e, s.url = e, "http://"+cfg.Listen
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	go func() { ended <- e.Serve(ctx, func() { close(ready) }) }()
