@@ -13,6 +13,7 @@ import (
 
 	"hutong/fhir"
 	"hutong/fhir/store"
+	"hutong/mpi/block"
 	"hutong/mpi/link"
 	"hutong/mpi/report"
 )
@@ -23,6 +24,7 @@ type change struct {
 	x       *Index
 	subject *row                 // the record fed; nil for a human decision
 	isNew   bool                 // subject was not known before: nothing is stored of it
+	had     []block.Key          // of subject, before
 	edges   map[string]*edge     // of subject, as they will be
 	rows    map[string]*row      // that change
 	persons map[string]*person   // that change
@@ -92,6 +94,7 @@ func (c *change) row(old, next *row) {
 	}
 	c.isNew = old == nil
 	if old != nil {
+		c.had = old.keys
 		next.raw, next.head.Rev = old.raw, old.head.Rev
 	}
 }
@@ -231,6 +234,9 @@ func (c *change) commit(ctx context.Context) error {
 		c.forget()
 		return err
 	}
+	if s := c.x.filling.Load(); s != nil && c.subject != nil {
+		s.Put(c.subject.ID, c.had, c.subject.keys)
+	}
 	for id, r := range c.rows {
 		c.x.rows.put(id, r)
 	}
@@ -260,6 +266,10 @@ func (c *change) refresh(ctx context.Context) error {
 
 // forget drops what may or may not have been written.
 func (c *change) forget() {
+	if s := c.x.filling.Load(); s != nil && c.subject != nil {
+		s.Doubt(c.had)
+		s.Doubt(c.subject.keys)
+	}
 	for id := range c.rows {
 		c.x.rows.drop(id)
 	}

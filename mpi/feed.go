@@ -197,8 +197,9 @@ func (c *change) compare(ctx context.Context, r *row) (map[string]link.Verdict, 
 }
 
 // maxCandidates bounds how many records one record is compared with, beside
-// those that share an identifier: a bound on the time of a feed or a match. Links
-// rest on identifiers alone, so it costs at most a question in the queue.
+// those that share an identifier: a bound on the time of a feed or a match. What
+// it costs is counted (Stats.Skipped): a question in the queue or, where the
+// region's model lets demographics link (thresholds.link), a link.
 const maxCandidates = 1000
 
 // candidates are the records under keys, each once, in order of meeting:

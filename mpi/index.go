@@ -8,10 +8,13 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
 
 	"hutong/fhir"
 	"hutong/fhir/store"
@@ -19,6 +22,7 @@ import (
 	"hutong/mpi/normal"
 	"hutong/mpi/policy"
 	"hutong/mpi/score"
+	"hutong/mpi/shelf"
 )
 
 // Config is what an Index works with.
@@ -66,6 +70,9 @@ type Index struct {
 	rows    *cache[*row]
 	persons *cache[*person]
 	stats   counters
+	alone   bool                        // no other process writes to the Space
+	filling atomic.Pointer[shelf.Shelf] // the posting lists in memory, kept up with changes
+	lists   atomic.Pointer[shelf.Shelf] // the same once they are whole; nil: the Space is asked
 }
 
 // Open makes an Index on cfg.Space. It reads nothing: the state is what the
@@ -90,7 +97,76 @@ func Open(ctx context.Context, cfg Config) (*Index, error) {
 	x.salt = hex.EncodeToString(salt[:])
 	x.rows = newCache[*row](rowsCached, cfg.CacheFor)
 	x.persons = newCache[*person](personsCached, cfg.CacheFor)
+	x.alone = cfg.CacheFor == 0
 	return x, ctx.Err()
+}
+
+// warmChunk is how many rows Warm reads at a time.
+const warmChunk = 2048
+
+// Warm reads the posting lists into memory, from the rows. Feeds and matches go
+// on meanwhile and ask the Space, as they do for ever where other processes write
+// to it: there Warm does nothing. The owner calls it once, on a goroutine of its
+// own that ctx ends.
+func (x *Index) Warm(ctx context.Context) error {
+	s := shelf.New()
+	if !x.alone || !x.filling.CompareAndSwap(nil, s) {
+		return nil
+	}
+	if err := x.fill(ctx, s); err != nil {
+		x.filling.Store(nil)
+		return err
+	}
+	x.lists.Store(s)
+	size := s.Size()
+	x.log.Info().Int("records", size.Records).Int("keys", size.Keys).Int64("bytes", size.Bytes).Msg("mpi: posting lists are in memory")
+	return nil
+}
+
+// fill reads all rows: one goroutine reads, the others put their keys in.
+func (x *Index) fill(ctx context.Context, s *shelf.Shelf) error {
+	g, ctx := errgroup.WithContext(ctx)
+	chunks := make(chan []store.KV, runtime.GOMAXPROCS(0))
+	for range runtime.GOMAXPROCS(0) {
+		g.Go(func() error {
+			for chunk := range chunks {
+				for _, kv := range chunk {
+					id := string(kv.Key[len(rowPrefix):])
+					keys, err := decodeKeys(id, kv.Value)
+					if err != nil {
+						return err
+					}
+					s.Load(id, keys)
+				}
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		defer close(chunks)
+		from, to := []byte(rowPrefix), behind([]byte(rowPrefix))
+		for {
+			chunk, err := x.space.Scan(ctx, from, to, warmChunk)
+			if err != nil || len(chunk) == 0 {
+				return err
+			}
+			select {
+			case chunks <- chunk:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			from = append(chunk[len(chunk)-1].Key, 0)
+		}
+	})
+	return g.Wait()
+}
+
+// Shelved is what the posting lists in memory hold; zero until Warm is through.
+func (x *Index) Shelved() shelf.Size {
+	if s := x.lists.Load(); s != nil {
+		return s.Size()
+	}
+	return shelf.Size{}
 }
 
 func (x *Index) defaults() (err error) {

@@ -94,7 +94,7 @@ func (x *Index) search(ctx context.Context, query *row, keys []block.Key, exclud
 	if err != nil {
 		return nil, err
 	}
-	best := map[string]*Candidate{}
+	best := map[string]*met{}
 	for _, id := range ids {
 		r, err := x.row(ctx, id)
 		if err != nil {
@@ -104,33 +104,55 @@ func (x *Index) search(ctx context.Context, query *row, keys []block.Key, exclud
 			continue
 		}
 		v := x.rules.Decide(query.rec, r.rec, x.now())
-		c := best[r.head.Person]
-		if c == nil {
-			c = &Candidate{Person: keyOf(r.head.Person), Best: r.key(), Explanation: x.explain(query.rec, r.rec, v)}
-			best[r.head.Person] = c
-		} else if v.Kind == link.Never || c.Explanation.Verdict != link.Never.String() && outranks(v, c.Explanation) {
-			c.Best, c.Explanation = r.key(), x.explain(query.rec, r.rec, v)
+		m := best[r.head.Person]
+		if m == nil {
+			m = &met{row: r, verdict: v}
+			best[r.head.Person] = m
+		} else if m.yields(r, v) {
+			m.row, m.verdict = r, v
 		}
-		c.Explanation.B = c.Best.String()
-		c.card = c.card || v.Kind != link.Never && v.Score.Vector[score.Cards] == score.CardsOne || sharesTemp(query.rec, r.rec)
+		m.card = m.card || v.Kind != link.Never && v.Score.Vector[score.Cards] == score.CardsOne || sharesTemp(query.rec, r.rec)
 	}
 	var out []Candidate
 	for _, id := range sortedKeys(best) {
-		c := best[id]
-		if c.Explanation.Grade == score.CertainlyNot && !c.card {
+		m := best[id]
+		if m.verdict.Score.Grade == score.CertainlyNot && !m.card {
 			continue
 		}
+		c := Candidate{Person: keyOf(id), Best: m.row.key(), Explanation: x.explain(query.rec, m.row.rec, m.verdict), card: m.card}
+		c.Explanation.B = c.Best.String()
 		if c.Members, err = x.Members(ctx, c.Person); err != nil {
 			return nil, err
 		}
-		if err := x.askAll(ctx, query, c); err != nil {
+		if err := x.askAll(ctx, query, &c); err != nil {
 			return nil, err
 		}
 		if c.Explanation.Grade != score.CertainlyNot || c.card {
-			out = append(out, *c)
+			out = append(out, c)
 		}
 	}
 	return out, nil
+}
+
+// met is what a query met of a person: the member that says most.
+type met struct {
+	row     *row
+	verdict link.Verdict
+	card    bool
+}
+
+// yields reports that r says more than the member that was met before: one that
+// must be someone else says most, then the likeliest. Ties go by id, so that the
+// order of meeting does not matter.
+func (m *met) yields(r *row, v link.Verdict) bool {
+	never, now := m.verdict.Kind == link.Never, v.Kind == link.Never
+	if never != now {
+		return now
+	}
+	if v.Score.Grade == m.verdict.Score.Grade && v.Score.Weight == m.verdict.Score.Weight {
+		return r.ID < m.row.ID
+	}
+	return outranks(v.Score, m.verdict.Score)
 }
 
 // askAll holds a query against every member of a candidate, also those that it
@@ -176,8 +198,8 @@ func sharesTemp(a, b *Record) bool {
 	return false
 }
 
-func outranks(v link.Verdict, e Explanation) bool {
-	return gradeRank(v.Score.Grade) > gradeRank(e.Grade) || v.Score.Grade == e.Grade && v.Score.Weight > e.Weight
+func outranks(a, b score.Result) bool {
+	return gradeRank(a.Grade) > gradeRank(b.Grade) || a.Grade == b.Grade && a.Weight > b.Weight
 }
 
 func gradeRank(g Grade) int {

@@ -93,15 +93,34 @@ func decodeRow(id string, raw []byte) (*row, error) {
 	if !ok {
 		return nil, corrupt("row", id)
 	}
-	for ; len(keys) > 0; keys = keys[9:] {
-		r.keys = append(r.keys, block.Key{Pass: block.Pass(keys[0]), Hash: binary.BigEndian.Uint64(keys[1:9])})
-	}
+	r.keys = readKeys(keys)
 	rec, _, err := normal.DecodeRecord(rest)
 	if err != nil {
 		return nil, corrupt("row", id)
 	}
 	r.rec = rec
 	return r, nil
+}
+
+// decodeKeys reads no more of a row than its block keys.
+func decodeKeys(id string, raw []byte) ([]block.Key, error) {
+	_, rest, ok := counted(raw, 1)
+	if !ok {
+		return nil, corrupt("row", id)
+	}
+	keys, _, ok := counted(rest, 9)
+	if !ok {
+		return nil, corrupt("row", id)
+	}
+	return readKeys(keys), nil
+}
+
+func readKeys(raw []byte) []block.Key {
+	out := make([]block.Key, 0, len(raw)/9)
+	for ; len(raw) > 0; raw = raw[9:] {
+		out = append(out, block.Key{Pass: block.Pass(raw[0]), Hash: binary.BigEndian.Uint64(raw[1:9])})
+	}
+	return out
 }
 
 // counted splits off a run of n*size bytes led by its count n.
@@ -256,8 +275,13 @@ func blockKey(k block.Key, patient string) []byte {
 }
 
 // posted lists the patients under a block key, at most the pass's cap; over
-// says that there are more.
+// says that there are more. Those of an identifier are given all the same.
 func (x *Index) posted(ctx context.Context, k block.Key) (ids []string, over bool, err error) {
+	if s := x.lists.Load(); s != nil {
+		if ids, over, ok := s.List(k); ok && (!over || k.Pass != block.ByID) {
+			return ids, over, nil
+		}
+	}
 	from := blockKey(k, "")
 	kvs, err := x.space.Scan(ctx, from, behind(from), k.Pass.Cap()+1)
 	if err != nil {

@@ -26,6 +26,9 @@ func New() *Pool {
 // Len is how many numbers are taken, the empty text's included.
 func (p *Pool) Len() int { return len(p.ends) }
 
+// Bytes is the memory that the Pool takes.
+func (p *Pool) Bytes() int64 { return int64(cap(p.bytes) + 8*cap(p.ends) + 4*cap(p.table)) }
+
 // Put gives the number of s.
 func (p *Pool) Put(s string) uint32 {
 	if s == "" {

@@ -237,6 +237,11 @@ func (e *Exchange) openEvents(ctx context.Context) (err error) {
 	e.stop = stop
 	e.idle.Go(func() { e.Auth.Run(background) })
 	e.keeping(background)
+	e.idle.Go(func() {
+		if err := e.index.Warm(background); err != nil && background.Err() == nil {
+			e.log.Error().Err(err).Msg("mpi: posting lists are read from the store, since they could not be read into memory")
+		}
+	})
 	if e.trail != nil {
 		e.idle.Go(func() { e.anchor(background, 10*time.Minute) })
 		e.idle.Go(func() { e.bus.Lead(background, "subscriptions", e.notify) })
