@@ -3,9 +3,11 @@
 package monitoring_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -63,27 +65,32 @@ func scrape(t *testing.T) exported {
 		ended <- nil
 		t.Fatal(err)
 	}
-	get(t, "http://"+address+"/fhir/metadata").Body.Close()
-	res := get(t, "http://"+address+"/metrics")
-	defer res.Body.Close()
+	get(t, "http://"+address+"/fhir/metadata")
 	p := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := p.TextToMetricFamilies(res.Body)
-	if err != nil {
-		t.Fatal(err)
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		families, err := p.TextToMetricFamilies(bytes.NewReader(get(t, "http://"+address+"/metrics")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A request is counted once it is answered: a moment after we have read it.
+		if families["hutong_http_request_seconds"] != nil || time.Now().After(end) {
+			return names(families)
+		}
 	}
-	return names(families)
 }
 
-func get(t *testing.T, url string) *http.Response {
+func get(t *testing.T, url string) []byte {
 	t.Helper()
 	res, err := http.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if res.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %s", url, res.Status)
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s %v", url, res.Status, err)
 	}
-	return res
+	return body
 }
 
 // names lists the families, histograms and summaries by their parts, and adds

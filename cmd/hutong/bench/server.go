@@ -129,17 +129,18 @@ func (s *server) tokens(name string) func(context.Context) (string, error) {
 
 // start runs the process and waits until it is ready; it tells how long that took.
 func (s *server) start(ctx context.Context, nats string) (time.Duration, error) {
-	s.cmd = exec.Command(s.binary, "serve", "--auth", s.auth, "--listen", s.listen, "--data", s.dir, "--operator", region.OrgExchange,
+	cmd := exec.Command(s.binary, "serve", "--auth", s.auth, "--listen", s.listen, "--data", s.dir, "--operator", region.OrgExchange,
 		"--timezone", "Asia/Shanghai", "--log-level", "error", "--nats", nats, "--pprof", s.pprof)
-	s.cmd.Env = append(os.Environ(), s.env...)
+	cmd.Env = append(os.Environ(), s.env...)
 	s.stderr = &tail{}
-	s.cmd.Stderr = s.stderr
+	cmd.Stderr = s.stderr
 	begun := time.Now()
-	if err := s.cmd.Start(); err != nil {
+	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
-	s.ended = make(chan error, 1)
-	go func() { s.ended <- s.cmd.Wait() }()
+	ended := make(chan error, 1)
+	s.cmd, s.ended = cmd, ended
+	go func() { ended <- cmd.Wait() }()
 	for deadline := begun.Add(5 * time.Minute); time.Now().Before(deadline); {
 		if ready(ctx, s.url()) {
 			return time.Since(begun), nil

@@ -113,7 +113,7 @@ func TestEveryRequestIsSentOnce(t *testing.T) {
 			return drive.Open(context.Background(), s, 5000, 16, 100, 100*time.Millisecond, time.Minute)
 		},
 		"closed": func(s func() drive.Send) *drive.Outcome {
-			return drive.Closed(context.Background(), s, 16, 100, 5*time.Millisecond)
+			return drive.Closed(context.Background(), s, 16, 100, 300*time.Millisecond)
 		},
 	} {
 		seen := make([]atomic.Int32, 2_000_000)
@@ -122,6 +122,7 @@ func TestEveryRequestIsSentOnce(t *testing.T) {
 			workers.Add(1)
 			return func(_ context.Context, i int) error {
 				seen[i].Add(1)
+				time.Sleep(100 * time.Microsecond)
 				if i%7 == 0 {
 					return errors.New("no")
 				}
