@@ -154,6 +154,7 @@ func TestOrderUnderConcurrency(t *testing.T) {
 		st := openStore(t, t.TempDir())
 		f := &faulty{Store: st}
 		var mu sync.Mutex
+		var held [][2][]byte // bodies of failed commits, and what they were
 		r := rand.New(rand.NewPCG(seed, 7))
 		dice := func(n int) int {
 			mu.Lock()
@@ -162,13 +163,22 @@ func TestOrderUnderConcurrency(t *testing.T) {
 		}
 		l := openLog(t, f, func(c *audit.Config) { c.Batch, c.HeadEvery = 1+dice(20), time.Duration(1+dice(3_000_000)) })
 		if seed > 0 { // seed 0: nothing fails
-			commit := func(ctx context.Context, tx store.Tx) (store.Result, error) {
+			commit := func(ctx context.Context, tx store.Tx) (res store.Result, err error) {
+				defer func() {
+					mu.Lock()
+					defer mu.Unlock()
+					for i := range tx.Ops { // as a store that has not let go of what it refused
+						if err != nil {
+							held = append(held, [2][]byte{tx.Ops[i].Body.Raw, bytes.Clone(tx.Ops[i].Body.Raw)})
+						}
+					}
+				}()
 				switch dice(8) {
 				case 0:
-					return store.Result{}, fhir.Errorf(fhir.Busy, "not done")
+					return res, fhir.Errorf(fhir.Busy, "not done")
 				case 1:
 					_, err := st.Commit(ctx, tx)
-					return store.Result{}, errors.Join(fhir.Errorf(fhir.Busy, "done, but not told"), err)
+					return res, errors.Join(fhir.Errorf(fhir.Busy, "done, but not told"), err)
 				}
 				return st.Commit(ctx, tx)
 			}
@@ -197,11 +207,17 @@ func TestOrderUnderConcurrency(t *testing.T) {
 		wg.Wait()
 		f.commit.Store(nil)
 		f.apply.Store(nil)
+		must(t, l.Record(t.Context(), disclosure("a1"))) // meets what was done and not told
 		must(t, l.Close(t.Context()))
 		report, err := audit.Verify(t.Context(), st)
 		must(t, err)
 		if !report.Whole || report.Chains[0].Records != l.Head().Seq || report.Chains[0].Behind != 0 {
 			t.Errorf("seed %d: %+v, head %+v", seed, report, l.Head())
+		}
+		for _, pair := range held {
+			if !bytes.Equal(pair[0], pair[1]) {
+				t.Errorf("a body was changed after it had been handed to the store")
+			}
 		}
 		ordered(t, told(t, st, report.Chains[0].Records), answered)
 		must(t, st.Close())

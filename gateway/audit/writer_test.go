@@ -48,6 +48,15 @@ func (f *faulty) failCommits(err error) {
 	f.commit.Store(unless(err == nil, &commit))
 }
 
+// loseAnswers lets commits happen and tells that they did not.
+func (f *faulty) loseAnswers(err error) {
+	commit := func(ctx context.Context, tx store.Tx) (store.Result, error) {
+		_, cerr := f.Store.Commit(ctx, tx)
+		return store.Result{}, errors.Join(err, cerr)
+	}
+	f.commit.Store(&commit)
+}
+
 func (f *faulty) failHeads(err error) {
 	apply := func(context.Context, []store.Write) error { return err }
 	f.apply.Store(unless(err == nil, &apply))
@@ -115,9 +124,15 @@ func TestFailedWriteRefusesAndRecovers(t *testing.T) {
 	}
 	f.failHeads(nil)
 	must(t, l.Record(t.Context(), disclosure("a1")))
+	f.loseAnswers(disk)
+	if err := l.Record(t.Context(), disclosure("a1")); !errors.Is(err, fhir.E(fhir.Busy)) {
+		t.Errorf("a commit that nobody told of: %v", err)
+	}
+	f.failCommits(nil)
+	must(t, l.Record(t.Context(), disclosure("a1"))) // behind the one that is there all the same
 	report, err := audit.Verify(t.Context(), st)
 	must(t, err)
-	if !report.Whole || report.Chains[0].Records != 3 {
+	if !report.Whole || report.Chains[0].Records != 5 {
 		t.Errorf("%+v", report)
 	}
 	closeAll(t, l, st)
