@@ -72,9 +72,6 @@ const benchPeople = 8_000
 func benchOn(b *testing.B, people int) *bench {
 	bb := &bench{t: b, h: &hospital{patients: map[fhir.Key]fhir.Resource{}}, space: newSpace(b, vfs.Default, b.TempDir())}
 	bb.open()
-	if err := bb.x.Warm(b.Context()); err != nil {
-		b.Fatal(err)
-	}
 	populate(b, bb, 0, people)
 	b.ResetTimer()
 	return bb

@@ -1,13 +1,13 @@
 package mpi_test
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
 
 	"hutong/fhir/store"
+	"hutong/mpi"
 )
 
 // checkRestored is check where restored entries stand before later ones.
@@ -49,14 +49,12 @@ func checkSpace(t testing.TB, s store.Space, inOrder bool) {
 				home[m] = append(home[m], k[2:])
 			}
 		case strings.HasPrefix(k, "r/"):
-			n, w := binary.Uvarint(kv.Value)
-			var head struct {
-				P string
-				D bool
+			person, deleted, ok := mpi.StoredHead(kv.Value)
+			if !ok {
+				t.Errorf("row %s cannot be read", k)
 			}
-			unmarshal(t, kv.Value[w:w+int(n)], &head)
-			if !head.D {
-				rows[k[2:]] = head.P
+			if !deleted {
+				rows[k[2:]] = person
 			}
 		case strings.HasPrefix(k, "j/"):
 			var e struct {

@@ -233,6 +233,29 @@ func (x *Index) candidates(ctx context.Context, keys []block.Key) ([]string, err
 	return out, nil
 }
 
+func blockKey(k block.Key, patient string) []byte {
+	return append(k.Append([]byte{blockPrefix}), patient...)
+}
+
+// posted lists the patients under a block key, at most the pass's cap; over
+// says that there are more. Those of an identifier are given all the same.
+func (x *Index) posted(ctx context.Context, k block.Key) (ids []string, over bool, err error) {
+	if s := x.lists.Load(); s != nil {
+		if ids, over, ok := s.List(k); ok && (!over || k.Pass != block.ByID) {
+			return ids, over, nil
+		}
+	}
+	from := blockKey(k, "")
+	kvs, err := x.space.Scan(ctx, from, behind(from), k.Pass.Cap()+1)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, kv := range kvs {
+		ids = append(ids, string(kv.Key[len(from):]))
+	}
+	return ids, len(kvs) > k.Pass.Cap(), nil
+}
+
 // mergeWeight puts a hospital's own merge before every link by evidence.
 const mergeWeight = 1000
 

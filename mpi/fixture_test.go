@@ -94,6 +94,11 @@ func (b *bench) open() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	// Posting lists are in memory, as in a server of its own; the tests of other
+	// packages, which do not warm, ask the Space.
+	if err := x.Warm(b.t.Context()); err != nil {
+		b.t.Fatal(err)
+	}
 	b.x = x
 }
 

@@ -73,7 +73,7 @@ func (p *person) revision() uint64 { return p.Rev }
 func (r *row) key() fhir.Key { return fhir.Key{Type: "Patient", ID: r.ID} }
 
 func (r *row) encode() []byte {
-	head, _ := json.Marshal(r.head) // strings, numbers and booleans always marshal
+	head := r.head.encode()
 	b := binary.AppendUvarint(nil, uint64(len(head)))
 	b = append(b, head...)
 	b = binary.AppendUvarint(b, uint64(len(r.keys)))
@@ -83,10 +83,90 @@ func (r *row) encode() []byte {
 	return r.rec.Append(b)
 }
 
+// headVersion leads a head in binary form. Rows of before begin with the brace
+// of JSON, and are read as such until they are written again.
+const headVersion = 1
+
+// flags of a head; extra says that links and life follow as JSON, which few
+// records have.
+const (
+	headInactive = 1 << iota
+	headDeleted
+	headExtra
+)
+
+type headMore struct {
+	Links []source.Link `json:"l,omitempty"`
+	Life  link.Life     `json:"f,omitzero"`
+}
+
+// encode writes version, flags, revision, version of the Patient, time in
+// microseconds, person, origin, custodian, and the rest as JSON if there is any.
+func (h *rowHead) encode() []byte {
+	b := []byte{headVersion, 0}
+	b = binary.AppendUvarint(b, h.Rev)
+	b = binary.AppendUvarint(b, h.Version)
+	b = binary.AppendVarint(b, h.Updated.UnixMicro())
+	for _, s := range []string{h.Person, h.Origin, h.Custodian} {
+		b = append(binary.AppendUvarint(b, uint64(len(s))), s...)
+	}
+	if h.Inactive {
+		b[1] |= headInactive
+	}
+	if h.Deleted {
+		b[1] |= headDeleted
+	}
+	if len(h.Links) > 0 || h.Life != (link.Life{}) {
+		b[1] |= headExtra
+		more, _ := json.Marshal(headMore{h.Links, h.Life}) // texts, numbers and booleans always marshal
+		b = append(b, more...)
+	}
+	return b
+}
+
+func (h *rowHead) decode(b []byte) bool {
+	if len(b) < 2 || b[0] != headVersion {
+		return json.Unmarshal(b, h) == nil
+	}
+	flags, ok := b[1], true
+	b = b[2:]
+	num := func() uint64 {
+		n, w := binary.Uvarint(b)
+		if w <= 0 {
+			ok = false
+			return 0
+		}
+		b = b[w:]
+		return n
+	}
+	h.Rev, h.Version = num(), num()
+	at, w := binary.Varint(b)
+	if !ok || w <= 0 {
+		return false
+	}
+	b = b[w:]
+	h.Updated = time.UnixMicro(at).UTC()
+	for _, s := range []*string{&h.Person, &h.Origin, &h.Custodian} {
+		text, rest, ok := counted(b, 1)
+		if !ok {
+			return false
+		}
+		*s, b = string(text), rest
+	}
+	h.Inactive, h.Deleted = flags&headInactive != 0, flags&headDeleted != 0
+	if flags&headExtra == 0 {
+		return true
+	}
+	var more headMore
+	err := json.Unmarshal(b, &more)
+	h.Links, h.Life = more.Links, more.Life
+	return err == nil
+}
+
 func decodeRow(id string, raw []byte) (*row, error) {
 	r := &row{ID: id, raw: raw}
 	head, rest, ok := counted(raw, 1)
-	if !ok || json.Unmarshal(head, &r.head) != nil {
+	if !ok || !r.head.decode(head) {
 		return nil, corrupt("row", id)
 	}
 	keys, rest, ok := counted(rest, 9)
@@ -268,29 +348,6 @@ func behind(prefix []byte) []byte {
 		}
 	}
 	return nil
-}
-
-func blockKey(k block.Key, patient string) []byte {
-	return append(k.Append([]byte{blockPrefix}), patient...)
-}
-
-// posted lists the patients under a block key, at most the pass's cap; over
-// says that there are more. Those of an identifier are given all the same.
-func (x *Index) posted(ctx context.Context, k block.Key) (ids []string, over bool, err error) {
-	if s := x.lists.Load(); s != nil {
-		if ids, over, ok := s.List(k); ok && (!over || k.Pass != block.ByID) {
-			return ids, over, nil
-		}
-	}
-	from := blockKey(k, "")
-	kvs, err := x.space.Scan(ctx, from, behind(from), k.Pass.Cap()+1)
-	if err != nil {
-		return nil, false, err
-	}
-	for _, kv := range kvs {
-		ids = append(ids, string(kv.Key[len(from):]))
-	}
-	return ids, len(kvs) > k.Pass.Cap(), nil
 }
 
 func keyOf(id string) fhir.Key { return fhir.Key{Type: "Patient", ID: id} }

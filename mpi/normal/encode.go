@@ -39,12 +39,13 @@ func (r *Record) Append(dst []byte) []byte {
 	return w.b
 }
 
-// DecodeRecord reads what Append wrote and gives the bytes behind it.
+// DecodeRecord reads what Append wrote and gives the bytes behind it. The texts
+// of the record share one copy of b, which they keep alive.
 func DecodeRecord(b []byte) (*Record, []byte, error) {
 	if len(b) == 0 || b[0] != encodingVersion {
 		return nil, nil, ErrEncoding
 	}
-	d := reader{b: b[1:]}
+	d := reader{b: string(b[1:])}
 	r := &Record{Names: make([]Name, d.count())}
 	for i := range r.Names {
 		r.Names[i] = Name{Text: d.str(), Family: d.str(), Given: d.str(), Use: d.str(), Temp: d.flag()}
@@ -68,7 +69,7 @@ func DecodeRecord(b []byte) (*Record, []byte, error) {
 	if d.bad {
 		return nil, nil, ErrEncoding
 	}
-	return r, d.b, nil
+	return r, b[len(b)-len(d.b):], nil
 }
 
 type writer struct{ b []byte }
@@ -96,33 +97,43 @@ func (w *writer) flag(fs ...bool) {
 }
 
 type reader struct {
-	b   []byte
+	b   string
 	bad bool
 }
 
+func (d *reader) fail() int {
+	d.bad, d.b = true, ""
+	return 0
+}
+
+// num reads a number below 2^31, as binary.AppendUvarint writes it.
 func (d *reader) num() int {
-	n, size := binary.Uvarint(d.b)
-	if size <= 0 || n > 1<<31 {
-		d.bad, d.b = true, nil
-		return 0
+	n := 0
+	for i := 0; i < len(d.b) && i < 5; i++ {
+		n |= int(d.b[i]&0x7f) << (7 * i)
+		if d.b[i] < 0x80 {
+			d.b = d.b[i+1:]
+			if n > 1<<31 {
+				return d.fail()
+			}
+			return n
+		}
 	}
-	d.b = d.b[size:]
-	return int(n)
+	return d.fail()
 }
 
 // count is a number of things that each take at least one byte.
 func (d *reader) count() int {
 	n := d.num()
 	if n > len(d.b) {
-		d.bad, d.b = true, nil
-		return 0
+		return d.fail()
 	}
 	return n
 }
 
 func (d *reader) str() string {
 	n := d.count()
-	s := string(d.b[:n])
+	s := d.b[:n]
 	d.b = d.b[n:]
 	return s
 }
