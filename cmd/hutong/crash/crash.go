@@ -124,13 +124,18 @@ func (c *Cmd) run(ctx context.Context, progress io.Writer) (*Record, error) {
 		}
 	}
 	r.Recovery = slowest.Round(time.Millisecond).String()
-	if c.Races > 0 && len(r.Faults) == 0 {
-		raced, err := c.race(ctx, progress)
-		if err != nil {
-			return r, err
-		}
-		r.Races, r.Faults = raced, append(r.Faults, raced.Faults...)
+	r.Seconds = time.Since(start).Round(time.Millisecond).Seconds()
+	if c.Races == 0 || len(r.Faults) > 0 {
+		return r, nil
 	}
+	if err := c.write(r); err != nil { // what the kills have shown outlives races that are broken off
+		return r, err
+	}
+	raced, err := c.race(ctx, progress)
+	if err != nil {
+		return r, err
+	}
+	r.Races, r.Faults = raced, append(r.Faults, raced.Faults...)
 	r.Seconds = time.Since(start).Round(time.Millisecond).Seconds()
 	return r, nil
 }

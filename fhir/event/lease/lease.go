@@ -86,7 +86,7 @@ func (l *Leases) Hold(ctx context.Context, name string, work func(ctx context.Co
 		began := time.Now()
 		err = t.serve(ctx, work)
 		l.cfg.Log.Info().AnErr("reason", err).Str("lease", name).Uint64("token", t.Token).Msg("lease given up")
-		if pause = min(max(2*pause, l.cfg.TTL/4), 10*l.cfg.TTL); time.Since(began) > 2*pause {
+		if pause = min(max(2*pause, l.cfg.TTL/4), 2*l.cfg.TTL); time.Since(began) > 2*pause {
 			pause = l.cfg.TTL / 4
 		}
 		wait(ctx, pause)
