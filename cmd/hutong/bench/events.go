@@ -61,7 +61,9 @@ func events(ctx context.Context, t *target, seed uint64, url string, length time
 		return out, err
 	}
 	r := &run{t: t, next: next, result: out}
-	r.stretch(&r.paced, func() *drive.Outcome { return drive.Open(ctx, r.open, eventRate, inFlight, 0, length, length+10*time.Second) })
+	r.stretch(&r.paced, func() *drive.Outcome {
+		return drive.Open(ctx, r.open, eventRate, inFlight, 0, length, length+10*time.Second)
+	})
 	heard.wait(ctx, r.paced.sum.Answered, 10*time.Second)
 	out = r.finish(eventRate)
 	n, p := heard.read()
