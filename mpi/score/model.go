@@ -47,7 +47,7 @@ type Frequency struct {
 	Text map[string]map[string]float64 `json:"text,omitempty"`
 }
 
-//go:embed data/hutong-zh-1.json
+//go:embed data/hutong-zh-2.json
 var defaultModel []byte
 
 //go:embed data/hutong-file-1.json
