@@ -34,6 +34,7 @@ func R4() *Set {
 	for _, d := range s.byType {
 		slices.SortFunc(d.params, func(a, b *SearchParam) int { return strings.Compare(a.Code, b.Code) })
 	}
+	s.markSole()
 	return s
 }
 

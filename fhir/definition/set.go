@@ -17,6 +17,7 @@ type Set struct {
 type typeDef struct {
 	params []*SearchParam // by code
 	byCode map[string]*SearchParam
+	sole   map[*SearchParam]bool // see Sole
 }
 
 // Param gives the search parameter of that code for resources of type t, the

@@ -41,7 +41,9 @@ func (p *Parser) filter(t fhir.Type, types []fhir.Type, name, value string, dept
 	if chained {
 		return p.chain(param, modifier, rest, value, depth)
 	}
-	return p.predicate(param, modifier, value)
+	f, err := p.predicate(param, modifier, value)
+	f.Sole = p.defs.Sole(t, param)
+	return f, err
 }
 
 // param finds a parameter of t; of a search across types, one that all of them

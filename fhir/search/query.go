@@ -37,6 +37,9 @@ type Predicate struct {
 	Param    *definition.SearchParam
 	Modifier Modifier
 	Values   []Value // empty only when Chain or Has is set
+	// Sole tells that a resource has at most one value of Param: what several
+	// predicates on it ask, they ask of the same value.
+	Sole bool
 	// Chain is set for subject:Patient.name=x: the reference must point to a
 	// match of one of these queries (one a target type, alternatives).
 	Chain []*Query

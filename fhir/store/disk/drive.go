@@ -1,19 +1,22 @@
 package disk
 
 import (
-	"fmt"
 	"slices"
 
 	"hutong/fhir"
 	"hutong/fhir/search"
 	"hutong/fhir/store/disk/judge"
 	"hutong/fhir/store/disk/layout"
+	"hutong/fhir/store/disk/stream"
+	"hutong/fhir/store/disk/tally"
 )
 
 // typePlan is how a query runs on one type.
 type typePlan struct {
-	empty   bool // some predicate cannot match
-	driver  stream
+	empty   bool          // some predicate cannot match
+	sweep   []tally.Range // instead of a driver: see exec.sweep
+	swept   *part
+	driver  stream.Stream
 	filters []filter
 	judge   *judge.Judge                       // what the caller may see
 	verify  []*search.Predicate                // held against the entries
@@ -23,12 +26,13 @@ type typePlan struct {
 // filter is a predicate's stream beside the driver. That of a date is opened
 // only when classes leave too many candidates undecided.
 type filter struct {
-	st      stream
+	st      stream.Stream
 	negate  bool
 	started bool
 	ended   bool
 
 	dates *judge.Dates // nil for all but dates
+	pred  *search.Predicate
 	part  *part
 	limit int // of places that are read into memory
 	asked int // candidates whose class did not tell
@@ -70,14 +74,14 @@ func (p *typePlan) filter(c *candidate) (jump layout.Place, state outcome, err e
 
 // holds tells whether a filter's stream has a place.
 func (f *filter) holds(at layout.Place) (jump layout.Place, state outcome, err error) {
-	if !f.ended && (!f.started || f.st.place().Compare(at) < 0) {
-		ok, err := f.st.seek(at)
+	if !f.ended && (!f.started || f.st.Place().Compare(at) < 0) {
+		ok, err := f.st.Seek(at)
 		if err != nil {
 			return jump, not, err
 		}
 		f.started, f.ended = true, !ok
 	}
-	found := !f.ended && f.st.place() == at
+	found := !f.ended && f.st.Place() == at
 	switch {
 	case f.negate && found:
 		return jump, not, nil
@@ -86,7 +90,7 @@ func (f *filter) holds(at layout.Place) (jump layout.Place, state outcome, err e
 	case f.ended:
 		return jump, ended, nil
 	}
-	return f.st.place(), elsewhere, nil
+	return f.st.Place(), elsewhere, nil
 }
 
 // lateAfter is how many bodies are read for a date before its list is.
@@ -105,7 +109,7 @@ func (f *filter) late(c *candidate) error {
 			return nil
 		}
 	}
-	c.unsure = append(c.unsure, f.part.pred)
+	c.unsure = append(c.unsure, f.pred)
 	return nil
 }
 
@@ -113,7 +117,7 @@ func (p *typePlan) close() error {
 	if p == nil {
 		return nil
 	}
-	var all []stream
+	var all []stream.Stream
 	if p.driver != nil {
 		all = append(all, p.driver)
 	}
@@ -122,13 +126,14 @@ func (p *typePlan) close() error {
 			all = append(all, p.filters[i].st)
 		}
 	}
-	return closeAll(all)
+	return stream.CloseAll(all)
 }
 
 // part is a predicate of the query on its way into the plan.
 type part struct {
 	pred   *search.Predicate
-	homes  bool // instead of a predicate: the compartments that the restriction does not go beyond
+	also   []*search.Predicate // on the same date: see together
+	homes  bool                // instead of a predicate: the compartments that the restriction does not go beyond
 	a      *access
 	count  int  // postings, counted up to the limit of the last round
 	opened bool // became driver or filter
@@ -141,9 +146,9 @@ const maxRead = 4_000_000
 // uncounted is the count of a part that was not counted.
 const uncounted = maxRead + 1
 
-// plan compiles q for one type. The caller closes the plan, also after an
-// error.
-func (x *exec) plan(q *search.Query, t fhir.Type) (*typePlan, error) {
+// plan compiles q for one type; sweeps permits exec.sweep. The caller closes
+// the plan, also after an error.
+func (x *exec) plan(q *search.Query, t fhir.Type, sweeps bool) (*typePlan, error) {
 	p := &typePlan{}
 	pl := &planner{s: x.s.s, typ: t}
 	homes, bounded := judge.Compartments(&q.Restriction, t, x.now)
@@ -170,15 +175,13 @@ func (x *exec) plan(q *search.Query, t fhir.Type) (*typePlan, error) {
 	}
 	x.note("%s: drive %s%s", t, driver.a.name, about(driver.count))
 	p.judge = judge.New(&q.Restriction, t, x.now, within(parts, driver, homes), x.s.s.names)
-	return p, x.drive(p, parts, driver)
-}
-
-// about tells an estimate, if one was made.
-func about(n int) string {
-	if n == uncounted {
-		return ""
+	if sweeps && len(p.checks) == 0 && alone(parts, driver) {
+		if p.sweep, err = x.sweepable(driver.a, q); p.sweep != nil || err != nil {
+			p.swept = driver
+			return p, err
+		}
 	}
-	return fmt.Sprintf(" (about %d)", n)
+	return p, x.drive(p, parts, driver)
 }
 
 // drive opens the driver and the filters beside it.
@@ -228,67 +231,6 @@ func within(parts []part, driver *part, homes []fhir.Key) []fhir.Key {
 	return nil
 }
 
-// choose finds the rarest part: it counts their postings in two rounds, and
-// weighs by their bytes those that are too many to count. nil means that no
-// part can drive.
-func (x *exec) choose(parts []part) (*part, error) {
-	var can []*part
-	others := 0 // that are opened beside the driver, or not
-	for i := range parts {
-		switch q := &parts[i]; {
-		case q.done:
-		case q.a != nil && !q.a.negate:
-			can = append(can, q)
-		default:
-			others++
-		}
-	}
-	if len(can) == 1 && others == 0 {
-		can[0].count = uncounted // there is nothing to weigh it against
-		return can[0], nil
-	}
-	for _, limit := range []int{64, 1024} {
-		best, err := rarest(can, func(q *part) (int, error) { return x.count(q.a, limit) })
-		if best == nil || err != nil || best.count < limit {
-			return best, err
-		}
-	}
-	return rarest(can, func(q *part) (int, error) { return x.weigh(q.a) })
-}
-
-// rarest counts the parts and gives the one with the least.
-func rarest(parts []*part, count func(*part) (int, error)) (best *part, err error) {
-	for _, q := range parts {
-		if q.count, err = count(q); err != nil {
-			return nil, err
-		}
-		if best == nil || q.count < best.count {
-			best = q
-		}
-	}
-	return best, nil
-}
-
-// postingBytes is what a posting takes in a table, about.
-const postingBytes = 8
-
-// weigh estimates the postings of an access by the tables that they take.
-func (x *exec) weigh(a *access) (int, error) {
-	if a.listed {
-		return len(a.places), nil
-	}
-	var bytes uint64
-	for i := range a.ranges {
-		r := &a.ranges[i]
-		n, err := x.s.s.db.EstimateDiskUsage(append([]byte{'X'}, r.lo...), append([]byte{'X'}, r.hi...))
-		if err != nil {
-			return 0, ioError(err)
-		}
-		bytes += n
-	}
-	return max(1024, int(bytes/postingBytes)), nil
-}
-
 // filters opens the other parts beside the driver. What would take longer to
 // read than to verify on the driver's candidates is verified.
 func (x *exec) filters(p *typePlan, parts []part, driver *part) error {
@@ -303,7 +245,10 @@ func (x *exec) filters(p *typePlan, parts []part, driver *part) error {
 		case q.a == nil || q.opened:
 		case exact && dates != nil:
 			x.note("with %s by class (about %d)", q.a.name, q.count)
-			p.filters = append(p.filters, filter{dates: dates, part: q, limit: limit})
+			p.filters = append(p.filters, filter{dates: dates, pred: q.pred, part: q, limit: limit})
+			for _, pred := range q.also {
+				p.filters = append(p.filters, filter{dates: judge.NewDates(pred, x.s.s.names), pred: pred, part: q, limit: limit})
+			}
 		default:
 			st, enough, err := x.open(q.a, limit)
 			if err != nil {
@@ -317,7 +262,7 @@ func (x *exec) filters(p *typePlan, parts []part, driver *part) error {
 		}
 		if !exact {
 			x.note("verify %s", q.pred.Param.Code)
-			p.verify = append(p.verify, q.pred)
+			p.verify = append(append(p.verify, q.pred), q.also...)
 		}
 	}
 	return nil
@@ -338,6 +283,7 @@ func (x *exec) parts(p *typePlan, pl *planner, q *search.Query) ([]part, error) 
 		}
 		parts = append(parts, part{pred: pred, a: a})
 	}
+	pl.together(parts)
 	return x.pair(pl, parts)
 }
 
@@ -380,6 +326,41 @@ func (x *exec) pair(pl *planner, parts []part) ([]part, error) {
 		}
 	}
 	return parts, nil
+}
+
+// pairs gives the access to the list of a patient with a token, nil if a value
+// does not fit it.
+func (p *planner) pairs(patient, token *search.Predicate) (*access, error) {
+	list, ok, err := p.list(layout.PairList + token.Param.Code)
+	if err != nil {
+		return nil, err
+	}
+	a := &access{name: layout.PairList + token.Param.Code, exact: true}
+	if !ok {
+		return nil, nil
+	}
+	for i := range patient.Values {
+		if v := &patient.Values[i]; v.RefType != "" && v.RefType != "Patient" || !fhir.ValidID(v.Code) {
+			return nil, nil
+		}
+		home := layout.AppendCut(list[:len(list):len(list)], patient.Values[i].Code)
+		for j := range token.Values {
+			one := *token
+			one.Values = token.Values[j : j+1]
+			rs, exact, known := p.tokenRanges(&one, home)
+			if !known || !exact {
+				return nil, nil
+			}
+			if m := rs[0].match; m != nil {
+				rs[0].match = func(value []byte) bool {
+					_, _, rest, ok := layout.CutString(value)
+					return ok && m(rest)
+				}
+			}
+			a.ranges = append(a.ranges, rs...)
+		}
+	}
+	return a, nil
 }
 
 // plain reports whether the part is the parameter of that code, without

@@ -140,6 +140,14 @@ var flatQuestions = []struct {
 	{"code newest 20", func(p int) string { return "Observation?code=" + benchCodes[p%20] + "&_count=20&_total=none" }},
 	{"count code", func(p int) string { return "Observation?code=http://loinc.org|" + benchCodes[p%20] + "&_count=0" }},
 	{"count date", func(p int) string { return fmt.Sprintf("Observation?date=%d-%02d&_count=0", 2015+p%10, 1+p%12) }},
+	{"count since 2019", func(int) string { return "Observation?date=ge2019&_count=0" }},
+	{"newest 20 of a week", func(p int) string {
+		return fmt.Sprintf("Observation?date=ge%d-03-%02d&date=lt%[1]d-03-%02[3]d&_count=20", 2015+p%10, 1+p%20, 8+p%20)
+	}},
+	{"newest 20 of a status", func(int) string { return "Observation?status=final&_count=20" }},
+	{"has code of a gender", func(p int) string {
+		return "Patient?gender=female&_has:Observation:patient:code=" + benchCodes[p%20]
+	}},
 	{"count code+status+date", func(p int) string {
 		return fmt.Sprintf("Observation?code=%s&status=final&date=ge%d&_count=0", benchCodes[p%20], 2015+p%10)
 	}},

@@ -2,11 +2,13 @@ package disk
 
 import (
 	"slices"
+	"strings"
 
 	"hutong/fhir"
 	"hutong/fhir/definition"
 	"hutong/fhir/search"
 	"hutong/fhir/store/disk/layout"
+	"hutong/fhir/store/disk/semi"
 )
 
 // inherit gives a sub-query the restriction of the query that it stands in,
@@ -139,6 +141,11 @@ func (x *exec) has(pl *planner, q *search.Query, pred *search.Predicate) (*acces
 	x.note("has %s by %s", sq.Type, pred.HasParam.Code)
 	x.depth++
 	defer func() { x.depth-- }()
+	if code := pred.HasParam.Code; pl.typ == "Patient" && (code == "patient" || code == "subject") {
+		if a, check, err := x.hasPatient(pl, &sq, pred); a != nil || check != nil || err != nil {
+			return a, check, err
+		}
+	}
 	ids := map[string]struct{}{}
 	n := 0
 	err := x.each(&sq, layout.Place{}, func(c *candidate) (bool, error) {
@@ -166,8 +173,142 @@ func (x *exec) has(pl *planner, q *search.Query, pred *search.Predicate) (*acces
 			return nil, nil, err
 		}
 	}
-	slices.SortFunc(a.places, spot.compare)
+	slices.SortFunc(a.places, spot.Compare)
 	return a, nil, nil
+}
+
+// hasPatient is has where the other query's resources name their patient: their
+// facts list it (fhir/search), so that the rid of a match with one patient
+// tells the patient's home. It gives nothing where that does not work.
+func (x *exec) hasPatient(pl *planner, sq *search.Query, pred *search.Predicate) (*access, func(*candidate) (bool, error), error) {
+	list, ok, err := (&planner{s: x.s.s, typ: sq.Type}).list(pred.HasParam.Code)
+	if !ok || err != nil {
+		return nil, nil, err
+	}
+	system, err := x.s.s.names.Find(layout.SystemName("Patient"))
+	if system == 0 || err != nil {
+		return nil, nil, err
+	}
+	m := &semi.Matches{T: x.s.t, Names: x.s.s.names, Get: x.tree.Get, Values: x.valuesAt, Code: pred.HasParam.Code, List: list, System: system}
+	all, told, err := x.gather(m, sq, x.s.s.opts.MaxJoin)
+	switch {
+	case err != nil || !told:
+		return nil, nil, err
+	case !all:
+		x.note("too many to list: candidates are asked, many of them together")
+		return nil, x.hasMany(m, sq, x.hasCheck(sq, pred)), nil
+	}
+	x.note("%d matches", m.Len())
+	if everyone, err := pl.all(); err != nil || everyone == nil {
+		return nil, nil, err
+	} else if n, err := x.weigh(everyone.a); err != nil || n/refutes < m.Len() {
+		return nil, func(c *candidate) (bool, error) { return pointedTo(m, c) }, err
+	}
+	a, err := x.patientsOf(m)
+	return a, nil, err
+}
+
+const (
+	// refutes is how many patients are refuted in memory in the time that one
+	// match takes to become a place.
+	refutes = 20
+	// askAlone is how many candidates are asked one by one before all matches
+	// are gathered: a search of one patient needs no others.
+	askAlone = 64
+	// maxMatches of a _has are held in memory, 16 bytes each.
+	maxMatches = 1_000_000
+)
+
+// gather finds the matches of a _has. all is false if there are more than
+// limit, told is false if one does not tell its home.
+func (x *exec) gather(m *semi.Matches, sq *search.Query, limit int) (all, told bool, err error) {
+	m.Reset()
+	all, told = true, true
+	err = x.each(sq, layout.Place{}, func(c *candidate) (bool, error) {
+		if all = m.Len() < limit; !all {
+			return false, nil
+		}
+		told, err = m.Add(c.class, c.place)
+		return told, err
+	})
+	m.Sort()
+	return all, told, err
+}
+
+// hasMany asks the first candidates by ask, and of more holds the matches in memory.
+func (x *exec) hasMany(m *semi.Matches, sq *search.Query, ask func(*candidate) (bool, error)) func(*candidate) (bool, error) {
+	asked, held := 0, false
+	return func(c *candidate) (bool, error) {
+		if asked++; asked == askAlone {
+			notes := x.notes
+			x.notes = nil
+			all, told, err := x.gather(m, sq, maxMatches)
+			x.notes = notes
+			if err != nil {
+				return false, err
+			}
+			held = all && told
+		}
+		if held {
+			return pointedTo(m, c)
+		}
+		return ask(c)
+	}
+}
+
+// pointedTo reports whether a match points to the candidate, a Patient.
+func pointedTo(m *semi.Matches, c *candidate) (bool, error) {
+	for _, at := range m.At(c.place.RID) {
+		row, err := c.head()
+		if err != nil {
+			return false, err
+		}
+		if err := c.x.spend(costRow); err != nil {
+			return false, err
+		}
+		if ok, err := m.Points(at, row.ID); ok || err != nil {
+			return ok, err
+		}
+	}
+	return false, nil
+}
+
+// patientsOf gives the places of the patients that matches point to.
+func (x *exec) patientsOf(m *semi.Matches) (*access, error) {
+	a := &access{name: "has", exact: true, listed: true}
+	known := map[string]bool{}
+	c := &candidate{x: x}
+	for _, at := range m.Places() {
+		c.reset(spot{Place: at})
+		row, err := c.head()
+		if err != nil {
+			return nil, err
+		}
+		for _, k := range row.Facts.Patients {
+			if k.Type != "Patient" || known[k.ID] {
+				continue
+			}
+			k.ID = strings.Clone(k.ID)
+			points, err := m.Points(at, k.ID)
+			if err != nil {
+				return nil, err
+			}
+			if known[k.ID] = points; points {
+				if err := x.addPlace(a, k); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	slices.SortFunc(a.places, spot.Compare)
+	return a, nil
+}
+
+// valuesAt gives the values of the version that stood at a place.
+func (x *exec) valuesAt(at layout.Place) ([]search.Entry, error) {
+	c := &candidate{x: x}
+	c.reset(spot{Place: at})
+	return c.values()
 }
 
 // addPlace adds where k stood at the snapshot's time, if it was there.
@@ -214,7 +355,7 @@ func (x *exec) byID(pl *planner, pred *search.Predicate) (*access, error) {
 			return nil, err
 		}
 	}
-	slices.SortFunc(a.places, spot.compare)
+	slices.SortFunc(a.places, spot.Compare)
 	a.places = slices.Compact(a.places)
 	return a, nil
 }
@@ -246,56 +387,6 @@ func (p *planner) lastUpdated(pred *search.Predicate) (*access, error) {
 			us := layout.IntOf(value) * 1000
 			return search.MatchDate(v, us, us+1000)
 		}))
-	}
-	return a, nil
-}
-
-// homes gives the access to what lies in the compartments of patients. Whoever
-// asks holds the restriction against it anyway: it is not exact.
-func (p *planner) homes(patients []fhir.Key) (*access, error) {
-	a := &access{name: "compartment"}
-	list, ok, err := p.list(layout.HomeList)
-	if !ok || err != nil {
-		return a, err
-	}
-	for _, k := range patients {
-		lv := layout.AppendCut(list[:len(list):len(list)], k.ID)
-		a.ranges = append(a.ranges, valueRange{lo: lv, hi: layout.After(lv), fixed: true})
-	}
-	return a, nil
-}
-
-// pairs gives the access to the list of a patient with a token, nil if a value
-// does not fit it.
-func (p *planner) pairs(patient, token *search.Predicate) (*access, error) {
-	list, ok, err := p.list(layout.PairList + token.Param.Code)
-	if err != nil {
-		return nil, err
-	}
-	a := &access{name: layout.PairList + token.Param.Code, exact: true}
-	if !ok {
-		return nil, nil
-	}
-	for i := range patient.Values {
-		if v := &patient.Values[i]; v.RefType != "" && v.RefType != "Patient" || !fhir.ValidID(v.Code) {
-			return nil, nil
-		}
-		home := layout.AppendCut(list[:len(list):len(list)], patient.Values[i].Code)
-		for j := range token.Values {
-			one := *token
-			one.Values = token.Values[j : j+1]
-			rs, exact, known := p.tokenRanges(&one, home)
-			if !known || !exact {
-				return nil, nil
-			}
-			if m := rs[0].match; m != nil {
-				rs[0].match = func(value []byte) bool {
-					_, _, rest, ok := layout.CutString(value)
-					return ok && m(rest)
-				}
-			}
-			a.ranges = append(a.ranges, rs...)
-		}
 	}
 	return a, nil
 }

@@ -1,8 +1,11 @@
 package disk
 
 import (
+	"bytes"
 	"encoding/binary"
+	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"hutong/fhir"
@@ -21,8 +24,10 @@ type access struct {
 	exact bool
 	// negate: the matches are those that do not stand in the ranges.
 	negate bool
-	places []spot // found beforehand, sorted; instead of ranges
-	listed bool   // places counts, even if empty
+	// distinct: no two postings in the ranges have one place.
+	distinct bool
+	places   []spot // found beforehand, sorted; instead of ranges
+	listed   bool   // places counts, even if empty
 }
 
 // valueRange is a range of one posting list: list and value from lo to hi.
@@ -117,7 +122,7 @@ func (p *planner) composite(pred *search.Predicate) (*access, error) {
 
 // positive gives the ranges of all values of a predicate, in the lists of code.
 func (p *planner) positive(pred *search.Predicate, code string) (*access, error) {
-	a := &access{name: code, exact: true}
+	a := &access{name: code, exact: true, distinct: oneDate(pred)}
 	main := code
 	if pred.Modifier == search.IdentifierOf {
 		main += layout.IdentList
@@ -263,6 +268,42 @@ func dateRanges(pred *search.Predicate, list []byte) []valueRange {
 	return rs
 }
 
+// oneDate reports whether the predicate holds one moment or period against a
+// parameter of which no resource has two values.
+func oneDate(pred *search.Predicate) bool {
+	return pred.Sole && pred.Param.Type == definition.Date && pred.Modifier == search.NoModifier && len(pred.Values) == 1
+}
+
+// together joins the parts that ask for the same date, date=ge..&date=lt..:
+// the first gets the ranges that all of them share.
+func (p *planner) together(parts []part) {
+	for i := range parts {
+		first := &parts[i]
+		if first.done || first.a == nil || len(first.a.ranges) == 0 || !oneDate(first.pred) {
+			continue
+		}
+		for j := i + 1; j < len(parts); j++ {
+			if other := &parts[j]; !other.done && other.pred.Param == first.pred.Param && oneDate(other.pred) {
+				first.also, other.done = append(first.also, other.pred), true
+				first.a.ranges = common(first.a.ranges, other.a.ranges)
+			}
+		}
+	}
+}
+
+// common gives what the ranges of one list have in common.
+func common(a, b []valueRange) (out []valueRange) {
+	for _, r := range a {
+		for _, s := range b {
+			lo, hi := slices.MaxFunc([][]byte{r.lo, s.lo}, bytes.Compare), slices.MinFunc([][]byte{r.hi, s.hi}, bytes.Compare)
+			if bytes.Compare(lo, hi) < 0 {
+				out = append(out, valueRange{lo: lo, hi: hi, match: func(v []byte) bool { return r.match(v) && s.match(v) }})
+			}
+		}
+	}
+	return out
+}
+
 // spanRange is the range from lo to all values that start with last.
 func spanRange(lo, last []byte, match func([]byte) bool) valueRange {
 	return valueRange{lo: lo, hi: layout.After(last), match: match}
@@ -314,4 +355,27 @@ func canonRange(list []byte, v *search.Value) valueRange {
 		from, to := numberBounds(v.Prefix, min(v.Canon.Num, v.Canon.NumLo), max(v.Canon.Num, v.Canon.NumHi))
 		return hi >= from && lo <= to
 	})
+}
+
+// homes gives the access to what lies in the compartments of patients. Whoever
+// asks holds the restriction against it anyway: it is not exact.
+func (p *planner) homes(patients []fhir.Key) (*access, error) {
+	a := &access{name: "compartment"}
+	list, ok, err := p.list(layout.HomeList)
+	if !ok || err != nil {
+		return a, err
+	}
+	for _, k := range patients {
+		lv := layout.AppendCut(list[:len(list):len(list)], k.ID)
+		a.ranges = append(a.ranges, valueRange{lo: lv, hi: layout.After(lv), fixed: true})
+	}
+	return a, nil
+}
+
+// about tells an estimate, if one was made.
+func about(n int) string {
+	if n == uncounted {
+		return ""
+	}
+	return fmt.Sprintf(" (about %d)", n)
 }

@@ -10,6 +10,7 @@ import (
 
 	"hutong/fhir"
 	"hutong/fhir/store/disk/layout"
+	"hutong/fhir/store/disk/stream"
 )
 
 // Costs that a search runs up, against Options.MaxExamined.
@@ -33,44 +34,8 @@ func (s *Store) spend(ctx context.Context, spent *int64, cost int64) error {
 	return nil
 }
 
-// stream gives places in order, each once: newest first, then by row id.
-type stream interface {
-	// seek goes to the first place not before p; next to the following one.
-	// Both tell whether there is one. p never goes back.
-	seek(p layout.Place) (bool, error)
-	next() (bool, error)
-	place() layout.Place
-	class() uint32 // of the resource there, 0 if it is not known: see layout.Class
-	close() error
-}
-
 // spot is a place and the class of the resource there.
-type spot struct {
-	layout.Place
-	class uint32
-}
-
-func (p spot) compare(q spot) int { return p.Place.Compare(q.Place) }
-
-// memStream is a stream of places in memory, sorted.
-type memStream struct {
-	places []spot
-	at     int
-}
-
-func (m *memStream) seek(p layout.Place) (bool, error) {
-	n, _ := slices.BinarySearchFunc(m.places[m.at:], p, func(a spot, b layout.Place) int { return a.Place.Compare(b) })
-	m.at += n
-	return m.at < len(m.places), nil
-}
-
-func (m *memStream) next() (bool, error) { m.at++; return m.at < len(m.places), nil }
-
-func (m *memStream) place() layout.Place { return m.places[m.at].Place }
-
-func (m *memStream) class() uint32 { return m.places[m.at].class }
-
-func (m *memStream) close() error { return nil }
+type spot = stream.Spot
 
 // listStream reads one posting list, of one value, from the tree.
 type listStream struct {
@@ -95,12 +60,12 @@ func (x *exec) openList(listValue []byte) (*listStream, error) {
 // costs about as much as that many steps.
 const near = 6
 
-func (l *listStream) seek(p layout.Place) (bool, error) {
+func (l *listStream) Seek(p layout.Place) (bool, error) {
 	for range near {
 		if !l.on || l.cur.Place.Compare(p) >= 0 {
 			break
 		}
-		if ok, err := l.next(); !ok || err != nil {
+		if ok, err := l.Next(); !ok || err != nil {
 			return false, err
 		}
 	}
@@ -111,7 +76,7 @@ func (l *listStream) seek(p layout.Place) (bool, error) {
 	return l.settle(l.it.SeekGE(l.key))
 }
 
-func (l *listStream) next() (bool, error) { return l.settle(l.it.Next()) }
+func (l *listStream) Next() (bool, error) { return l.settle(l.it.Next()) }
 
 // settle skips postings that are newer than the snapshot and those of longer
 // values that start with the same bytes.
@@ -129,7 +94,7 @@ func (l *listStream) settle(ok bool) (bool, error) {
 			return false, err
 		}
 		if in {
-			l.cur, l.on = spot{layout.PlaceOf(key), class}, true
+			l.cur, l.on = spot{Place: layout.PlaceOf(key), Class: class}, true
 			return true, nil
 		}
 	}
@@ -139,11 +104,11 @@ func (l *listStream) settle(ok bool) (bool, error) {
 	return false, nil
 }
 
-func (l *listStream) place() layout.Place { return l.cur.Place }
+func (l *listStream) Place() layout.Place { return l.cur.Place }
 
-func (l *listStream) class() uint32 { return l.cur.class }
+func (l *listStream) Class() uint32 { return l.cur.Class }
 
-func (l *listStream) close() error { return l.x.tree.Done(l.it) }
+func (l *listStream) Close() error { return l.x.tree.Done(l.it) }
 
 // holds reports whether the posting that it stands on was made by the
 // snapshot's time, and the class there.
@@ -156,82 +121,14 @@ func (x *exec) holds(it *pebble.Iterator) (class uint32, in bool, err error) {
 	return class, from <= x.s.t, nil
 }
 
-// unionStream merges streams and gives each place once. It serves few streams;
-// many are read into memory instead.
-type unionStream struct {
-	in  []stream
-	on  []bool
-	cur int
-}
-
-func newUnion(in []stream) stream {
-	if len(in) == 1 {
-		return in[0]
-	}
-	return &unionStream{in: in, on: make([]bool, len(in))}
-}
-
-func (u *unionStream) seek(p layout.Place) (bool, error) {
-	for i, s := range u.in {
-		ok, err := s.seek(p)
-		if err != nil {
-			return false, err
-		}
-		u.on[i] = ok
-	}
-	return u.pick(), nil
-}
-
-func (u *unionStream) next() (bool, error) {
-	last := u.place()
-	for i, s := range u.in {
-		if !u.on[i] || s.place() != last {
-			continue
-		}
-		ok, err := s.next()
-		if err != nil {
-			return false, err
-		}
-		u.on[i] = ok
-	}
-	return u.pick(), nil
-}
-
-// pick finds the first of the inputs' places.
-func (u *unionStream) pick() bool {
-	u.cur = -1
-	for i, s := range u.in {
-		if u.on[i] && (u.cur < 0 || s.place().Compare(u.in[u.cur].place()) < 0) {
-			u.cur = i
-		}
-	}
-	return u.cur >= 0
-}
-
-func (u *unionStream) place() layout.Place { return u.in[u.cur].place() }
-
-func (u *unionStream) class() uint32 { return u.in[u.cur].class() }
-
-func (u *unionStream) close() error { return closeAll(u.in) }
-
-func closeAll(in []stream) error {
-	var first error
-	for _, s := range in {
-		if err := s.close(); first == nil {
-			first = err
-		}
-	}
-	return first
-}
-
 // open makes the stream of an access. It reads into memory what does not come
 // in order, at most limit places; enough is false if there are more.
-func (x *exec) open(a *access, limit int) (st stream, enough bool, err error) {
+func (x *exec) open(a *access, limit int) (st stream.Stream, enough bool, err error) {
 	if a.listed {
-		return &memStream{places: a.places}, true, nil
+		return &stream.Mem{Places: a.places}, true, nil
 	}
-	var in []stream
-	mem := &memStream{}
+	var in []stream.Stream
+	mem := &stream.Mem{}
 	for i := range a.ranges {
 		r := &a.ranges[i]
 		var lists [][]byte
@@ -239,30 +136,30 @@ func (x *exec) open(a *access, limit int) (st stream, enough bool, err error) {
 			lists = [][]byte{r.lo}
 		} else if r.points {
 			if lists, err = x.values(r, x.s.s.opts.MaxLists+1-len(in)); err != nil {
-				return nil, false, join(err, closeAll(in))
+				return nil, false, join(err, stream.CloseAll(in))
 			}
 		}
 		if (r.points || r.fixed) && len(in)+len(lists) <= x.s.s.opts.MaxLists {
 			for _, lv := range lists {
 				l, err := x.openList(lv)
 				if err != nil {
-					return nil, false, join(err, closeAll(in))
+					return nil, false, join(err, stream.CloseAll(in))
 				}
 				in = append(in, l)
 			}
-		} else if enough, err = x.collect(r, &mem.places, limit); err != nil || !enough {
-			return nil, false, join(err, closeAll(in))
+		} else if enough, err = x.collect(r, &mem.Places, limit); err != nil || !enough {
+			return nil, false, join(err, stream.CloseAll(in))
 		}
-		if err := x.collectUndo(r, &mem.places); err != nil {
-			return nil, false, join(err, closeAll(in))
+		if err := x.collectUndo(r, &mem.Places); err != nil {
+			return nil, false, join(err, stream.CloseAll(in))
 		}
 	}
-	slices.SortFunc(mem.places, spot.compare)
-	mem.places = slices.CompactFunc(mem.places, func(a, b spot) bool { return a.Place == b.Place })
-	if len(mem.places) > 0 || len(in) == 0 {
+	slices.SortFunc(mem.Places, spot.Compare)
+	mem.Places = slices.CompactFunc(mem.Places, func(a, b spot) bool { return a.Place == b.Place })
+	if len(mem.Places) > 0 || len(in) == 0 {
 		in = append(in, mem)
 	}
-	return newUnion(in), true, nil
+	return stream.Union(in), true, nil
 }
 
 // values lists the distinct list values of a range that match, at most limit,
@@ -353,7 +250,7 @@ func (x *exec) visit(it *pebble.Iterator, head int, r *valueRange, visit func(va
 			continue
 		}
 		class, in, herr := x.holds(it)
-		if err = herr; in && !visit(value, spot{layout.PlaceOf(key), class}) {
+		if err = herr; in && !visit(value, spot{Place: layout.PlaceOf(key), Class: class}) {
 			break
 		}
 	}
@@ -391,4 +288,65 @@ func (x *exec) count(a *access, limit int) (n int, err error) {
 		}
 	}
 	return n, nil
+}
+
+// choose finds the rarest part: it counts their postings in two rounds, and
+// weighs by their bytes those that are too many to count. nil means that no
+// part can drive.
+func (x *exec) choose(parts []part) (*part, error) {
+	var can []*part
+	others := 0 // that are opened beside the driver, or not
+	for i := range parts {
+		switch q := &parts[i]; {
+		case q.done:
+		case q.a != nil && !q.a.negate:
+			can = append(can, q)
+		default:
+			others++
+		}
+	}
+	if len(can) == 1 && others == 0 {
+		can[0].count = uncounted // there is nothing to weigh it against
+		return can[0], nil
+	}
+	for _, limit := range []int{64, 1024} {
+		best, err := rarest(can, func(q *part) (int, error) { return x.count(q.a, limit) })
+		if best == nil || err != nil || best.count < limit {
+			return best, err
+		}
+	}
+	return rarest(can, func(q *part) (int, error) { return x.weigh(q.a) })
+}
+
+// rarest counts the parts and gives the one with the least.
+func rarest(parts []*part, count func(*part) (int, error)) (best *part, err error) {
+	for _, q := range parts {
+		if q.count, err = count(q); err != nil {
+			return nil, err
+		}
+		if best == nil || q.count < best.count {
+			best = q
+		}
+	}
+	return best, nil
+}
+
+// postingBytes is what a posting takes in a table, about.
+const postingBytes = 8
+
+// weigh estimates the postings of an access by the tables that they take.
+func (x *exec) weigh(a *access) (int, error) {
+	if a.listed {
+		return len(a.places), nil
+	}
+	var bytes uint64
+	for i := range a.ranges {
+		r := &a.ranges[i]
+		n, err := x.s.s.db.EstimateDiskUsage(append([]byte{'X'}, r.lo...), append([]byte{'X'}, r.hi...))
+		if err != nil {
+			return 0, ioError(err)
+		}
+		bytes += n
+	}
+	return max(1024, int(bytes/postingBytes)), nil
 }

@@ -168,10 +168,7 @@ func (x *exec) run(q *search.Query) (*result, error) {
 		return c.result(), nil
 	}
 	for _, t := range x.types(q) {
-		if err := x.eachOf(q, t, c.start(), c.take); err != nil {
-			return nil, err
-		}
-		if err := c.settle(x, t); err != nil {
+		if err := x.collectOf(q, t, c); err != nil {
 			return nil, err
 		}
 	}
@@ -194,7 +191,7 @@ type candidate struct {
 }
 
 func (c *candidate) reset(p spot) {
-	c.place, c.class, c.hasRow, c.hasEnts, c.unsure = p.Place, p.class, false, false, c.unsure[:0]
+	c.place, c.class, c.hasRow, c.hasEnts, c.unsure = p.Place, p.Class, false, false, c.unsure[:0]
 }
 
 // head reads the candidate's row. It is valid until the next candidate.
@@ -251,11 +248,27 @@ func (x *exec) each(q *search.Query, start layout.Place, visit visitor) error {
 }
 
 func (x *exec) eachOf(q *search.Query, t fhir.Type, start layout.Place, visit visitor) error {
-	p, err := x.plan(q, t)
+	p, err := x.plan(q, t, false)
 	if err == nil {
 		err = x.scan(p, q, start, visit)
 	}
 	return join(err, p.close())
+}
+
+// collectOf hands c the matches of one type.
+func (x *exec) collectOf(q *search.Query, t fhir.Type, c *collector) error {
+	p, err := x.plan(q, t, c.limit == 0 || len(q.Sort) == 0)
+	switch {
+	case err != nil:
+	case p.sweep != nil:
+		err = x.sweep(p, q, c)
+	default:
+		err = x.scan(p, q, c.start(), c.take)
+	}
+	if err = join(err, p.close()); err != nil {
+		return err
+	}
+	return c.settle(x, t)
 }
 
 // types that a query ranges over, in order of name.
@@ -276,9 +289,9 @@ func (x *exec) scan(p *typePlan, q *search.Query, start layout.Place, visit visi
 		return nil
 	}
 	c := &candidate{x: x}
-	ok, err := p.driver.seek(start)
+	ok, err := p.driver.Seek(start)
 	for ok && err == nil {
-		c.reset(spot{p.driver.place(), p.driver.class()})
+		c.reset(spot{Place: p.driver.Place(), Class: p.driver.Class()})
 		jump, state, ferr := p.filter(c)
 		switch {
 		case ferr != nil:
@@ -286,7 +299,7 @@ func (x *exec) scan(p *typePlan, q *search.Query, start layout.Place, visit visi
 		case state == ended:
 			return nil
 		case state == elsewhere:
-			ok, err = p.driver.seek(jump)
+			ok, err = p.driver.Seek(jump)
 			continue
 		case state == here:
 			match, merr := x.accept(p, q, c)
@@ -299,7 +312,7 @@ func (x *exec) scan(p *typePlan, q *search.Query, start layout.Place, visit visi
 				}
 			}
 		}
-		ok, err = p.driver.next()
+		ok, err = p.driver.Next()
 	}
 	return err
 }

@@ -7,10 +7,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"hutong/fhir"
-	"hutong/fhir/definition"
 	"hutong/fhir/search"
 	"hutong/fhir/store/disk/layout"
+	"hutong/fhir/store/disk/order"
+	"hutong/fhir/store/disk/tally"
 )
 
 // hit is a match with what orders it.
@@ -18,12 +21,8 @@ type hit struct {
 	place layout.Place
 	key   fhir.Key
 	row   []byte // the facts row that the key was read from
-	sort  []sortValue
+	sort  []order.Value
 }
-
-// sortValue is a value in a form whose bytes sort; nil where the resource has
-// none, which comes last in either direction.
-type sortValue []byte
 
 // collector keeps the first matches behind the cursor, and counts.
 type collector struct {
@@ -64,11 +63,16 @@ func (c *collector) start() layout.Place {
 // of their type are known: then it is known how their values are best read.
 func (c *collector) take(m *candidate) (more bool, err error) {
 	c.total++
+	return c.offer(m)
+}
+
+// offer is take for a match that was counted.
+func (c *collector) offer(m *candidate) (more bool, err error) {
 	switch {
 	case c.limit == 0:
 		return true, nil
 	case len(c.q.Sort) > 0:
-		c.waiting = append(c.waiting, spot{m.place, m.class})
+		c.waiting = append(c.waiting, spot{Place: m.place, Class: m.class})
 		return true, nil
 	case c.cursor != nil && m.place.Ord < c.cursor.place.Ord:
 		return true, nil
@@ -80,6 +84,116 @@ func (c *collector) take(m *candidate) (more bool, err error) {
 		c.insert(hit{place: m.place, key: row.Key, row: m.raw})
 	}
 	return true, err
+}
+
+// alone reports whether the driver's postings decide all: nothing stands beside
+// it but what the judge decides.
+func alone(parts []part, driver *part) bool {
+	if driver.a.negate || driver.a.listed || !driver.a.exact && !driver.homes {
+		return false
+	}
+	for i := range parts {
+		if q := &parts[i]; q != driver && !q.done && !q.homes {
+			return false
+		}
+	}
+	return true
+}
+
+// sweepable gives the ranges by which exec.sweep answers q: ranges in which no
+// place stands twice. It gives nil where there are none, and where a driver
+// comes in order and may stop after a page.
+func (x *exec) sweepable(a *access, q *search.Query) ([]tally.Range, error) {
+	if a.distinct {
+		out := make([]tally.Range, len(a.ranges))
+		for i, r := range a.ranges {
+			out[i] = tally.Range{Lo: append([]byte{'X'}, r.lo...), Hi: append([]byte{'X'}, r.hi...), Match: r.match}
+		}
+		return out, nil
+	}
+	if !q.Total || len(a.ranges) != 1 || !a.ranges[0].fixed && !a.ranges[0].points {
+		return nil, nil
+	}
+	r := &a.ranges[0]
+	lists := [][]byte{r.lo}
+	if !r.fixed {
+		var err error
+		if lists, err = x.values(r, 2); err != nil || len(lists) != 1 {
+			return nil, err
+		}
+	}
+	lo := append([]byte{'X'}, lists[0]...)
+	return []tally.Range{{Lo: lo, Hi: layout.After(lo), Len: len(lo) + layout.PlaceLen}}, nil
+}
+
+// sweep collects the matches of a plan without filters: all are counted as they
+// lie, whatever their order, and the places of the page are kept.
+func (x *exec) sweep(p *typePlan, q *search.Query, c *collector) error {
+	x.note("count as they lie")
+	m := &candidate{x: x}
+	t := tally.Tally{T: x.s.t, Judge: p.judge, Keep: c.limit, Spend: x.spend, Ask: func(at spot) (bool, error) {
+		m.reset(at)
+		return x.accept(p, q, m)
+	}}
+	if c.cursor != nil {
+		t.After = &c.cursor.place.Ord
+	}
+	it, err := x.tree.Iter(nil, nil)
+	if err != nil {
+		return err
+	}
+	for i := range p.sweep {
+		if err = t.Count(it, &p.sweep[i]); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = x.sweepUndone(p, &t, it)
+	}
+	if err = join(err, x.tree.Done(it)); err != nil {
+		return err
+	}
+	c.total += t.Total
+	for _, at := range t.First() {
+		m.reset(at)
+		if more, err := c.offer(m); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweepUndone adds what was superseded since the snapshot, but for what the
+// sweep saw before it was.
+func (x *exec) sweepUndone(p *typePlan, t *tally.Tally, it *pebble.Iterator) error {
+	var places []spot
+	seen := map[layout.Place][]byte{}
+	for i := range p.swept.a.ranges {
+		r := &p.swept.a.ranges[i]
+		err := x.undone(r, func(value []byte, at spot) bool {
+			places = append(places, at)
+			seen[at.Place] = slices.Concat([]byte{'X'}, r.lo[:4], value)
+			return true
+		})
+		if err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(places, spot.Compare)
+	for _, at := range slices.CompactFunc(places, func(a, b spot) bool { return a.Place == b.Place }) {
+		key := seen[at.Place]
+		if p.sweep[0].Len != 0 {
+			key = p.sweep[0].Lo // the one list
+		}
+		had, err := t.Has(it, layout.AppendPlace(bytes.Clone(key), at.Place))
+		if err == nil && !had {
+			err = t.Add(spot{Place: at.Place, Class: at.Class})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // insert keeps h if it is among the first matches behind the cursor.
@@ -117,7 +231,7 @@ func (c *collector) settle(x *exec, t fhir.Type) error {
 	m := &candidate{x: x}
 	for _, p := range waiting {
 		m.reset(p)
-		h := hit{place: p.Place, sort: make([]sortValue, len(tables))}
+		h := hit{place: p.Place, sort: make([]order.Value, len(tables))}
 		for i := range tables {
 			v, err := tables[i].value(m, &c.q.Sort[i])
 			if err != nil {
@@ -141,11 +255,11 @@ func (c *collector) settle(x *exec, t fhir.Type) error {
 // sortTable holds the values of one criterion for the matches of one type. The
 // zero table holds none: values are read from the bodies.
 type sortTable struct {
-	values map[layout.RID]sortValue
+	values map[layout.RID]order.Value
 	cut    map[layout.RID]bool // have a value that is longer than its posting
 }
 
-func (t *sortTable) value(m *candidate, k *search.SortKey) (sortValue, error) {
+func (t *sortTable) value(m *candidate, k *search.SortKey) (order.Value, error) {
 	if t.values == nil || t.cut[m.place.RID] {
 		return m.sortValue(k)
 	}
@@ -159,7 +273,7 @@ func (x *exec) sortTable(t fhir.Type, k *search.SortKey, of []spot) (sortTable, 
 	if k.Param.Code == "_id" || err != nil {
 		return sortTable{}, err
 	}
-	tab := sortTable{values: make(map[layout.RID]sortValue, len(of)), cut: map[layout.RID]bool{}}
+	tab := sortTable{values: make(map[layout.RID]order.Value, len(of)), cut: map[layout.RID]bool{}}
 	if !ok {
 		return tab, nil
 	}
@@ -172,37 +286,14 @@ func (x *exec) sortTable(t fhir.Type, k *search.SortKey, of []spot) (sortTable, 
 		if !wanted {
 			return true
 		}
-		v, cut := x.postedSortValue(k.Param, value)
+		v, cut := order.Posted(k.Param, value)
 		if cut {
 			tab.cut[p.RID] = true
 		}
-		tab.values[p.RID] = better(best, v, k.Desc)
+		tab.values[p.RID] = order.Better(best, v, k.Desc)
 		return true
 	})
 	return tab, err
-}
-
-// postedSortValue gives entrySortValue of the entry behind a posting; cut says
-// that the posting does not hold it whole.
-func (x *exec) postedSortValue(p *definition.SearchParam, value []byte) (v sortValue, cut bool) {
-	if p.Code == layout.UpdatedList {
-		return bytes.Clone(value), false
-	}
-	switch p.Type {
-	case definition.Date:
-		lo, _, ok := layout.PeriodOf(value)
-		return layout.AppendInt(nil, lo), !ok
-	case definition.Number, definition.Quantity:
-		lo, _, ok := layout.RangeOf(value)
-		return layout.AppendFloat(nil, lo), !ok
-	case definition.String, definition.URI:
-		s, cut, _, ok := layout.CutString(value)
-		return sortValue(s), cut || !ok
-	case definition.Token:
-		code, _, cut, ok := layout.TokenOf(value)
-		return sortValue(code), cut || !ok
-	}
-	return nil, true
 }
 
 func (c *collector) compare(a, b *hit) int {
@@ -222,25 +313,11 @@ func (c *collector) compare(a, b *hit) int {
 
 func (c *collector) compareSort(a, b *hit) int {
 	for i := range c.q.Sort {
-		if n := compareValues(a.sort[i], b.sort[i], c.q.Sort[i].Desc); n != 0 {
+		if n := order.Compare(a.sort[i], b.sort[i], c.q.Sort[i].Desc); n != 0 {
 			return n
 		}
 	}
 	return 0
-}
-
-func compareValues(a, b sortValue, desc bool) int {
-	switch {
-	case a == nil && b == nil:
-		return 0
-	case a == nil:
-		return 1
-	case b == nil:
-		return -1
-	case desc:
-		return cmp.Compare(string(b), string(a))
-	}
-	return cmp.Compare(string(a), string(b))
 }
 
 func (c *collector) result() *result {
@@ -279,9 +356,9 @@ func decodeCursor(b []byte, sorts int) (h hit, ok bool) {
 			return h, false
 		}
 		b = b[k:]
-		var v sortValue
+		var v order.Value
 		if n > 0 {
-			v = append(sortValue{}, b[:n-1]...)
+			v = append(order.Value{}, b[:n-1]...)
 			b = b[n-1:]
 		}
 		h.sort = append(h.sort, v)
@@ -292,14 +369,14 @@ func decodeCursor(b []byte, sorts int) (h hit, ok bool) {
 
 // sortValue gives the candidate's value under a criterion: its smallest when
 // ascending, its largest when descending.
-func (m *candidate) sortValue(k *search.SortKey) (sortValue, error) {
+func (m *candidate) sortValue(k *search.SortKey) (order.Value, error) {
 	row, err := m.head()
 	if err != nil {
 		return nil, err
 	}
 	switch k.Param.Code {
 	case "_id":
-		return sortValue(strings.Clone(row.ID)), nil
+		return order.Value(strings.Clone(row.ID)), nil
 	case layout.UpdatedList:
 		return layout.AppendInt(nil, row.LastUpdated.UnixMilli()), nil
 	}
@@ -307,36 +384,11 @@ func (m *candidate) sortValue(k *search.SortKey) (sortValue, error) {
 	if err != nil {
 		return nil, err
 	}
-	var best sortValue
+	var best order.Value
 	for i := range entries {
 		if e := &entries[i]; e.Param.Code == k.Param.Code {
-			best = better(best, entrySortValue(e), k.Desc)
+			best = order.Better(best, order.Of(e), k.Desc)
 		}
 	}
 	return best, nil
-}
-
-func better(best, v sortValue, desc bool) sortValue {
-	if v != nil && (best == nil || compareValues(v, best, desc) < 0) {
-		return v
-	}
-	return best
-}
-
-// entrySortValue gives the bytes by which an entry sorts: dates by their
-// beginning, strings by their normal form, quantities by their value as given.
-func entrySortValue(e *search.Entry) sortValue {
-	switch e.Param.Type {
-	case definition.Date:
-		return layout.AppendInt(nil, e.Lo)
-	case definition.Number, definition.Quantity:
-		return layout.AppendFloat(nil, e.Num)
-	case definition.String:
-		return append(sortValue{}, search.Normalize(e.Code)...)
-	case definition.Reference:
-		return append(sortValue{}, e.System+"/"+e.Code...)
-	case definition.Token, definition.URI:
-		return append(sortValue{}, e.Code...)
-	}
-	return nil
 }
