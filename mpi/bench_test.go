@@ -67,7 +67,7 @@ func populate(tb testing.TB, b *bench, from, n int) {
 	}
 }
 
-const benchPeople = 8_000
+const benchPeople = 20_000
 
 func benchOn(b *testing.B, people int) *bench {
 	bb := &bench{t: b, h: &hospital{patients: map[fhir.Key]fhir.Resource{}}, space: newSpace(b, vfs.Default, b.TempDir())}
