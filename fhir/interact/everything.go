@@ -40,12 +40,12 @@ func (s *Service) Everything(ctx context.Context, c Caller, r EverythingRequest)
 			return nil, err
 		}
 		e.scope = scopeOf(c, e.path, e.self)
-		snap, err := s.resume(ctx, e.scope, e.req.Page, &e.req.Query.After)
+		snap, from, err := s.resume(ctx, e.scope, e.req.Page, &e.req.Query.After)
 		if err != nil {
 			return nil, err
 		}
 		defer snap.Close()
-		return s.everythingPage(ctx, snap, c, e, note)
+		return s.everythingPage(ctx, snap, c, e, from, note)
 	})
 }
 
@@ -104,7 +104,7 @@ func (s *Service) period(name, date string) (from, to time.Time, err error) {
 	return time.UnixMicro(v.Lo), time.UnixMicro(v.Hi), nil
 }
 
-func (s *Service) everythingPage(ctx context.Context, snap store.Snapshot, c Caller, e *everything, note *Disclosure) (*Bundle, error) {
+func (s *Service) everythingPage(ctx context.Context, snap store.Snapshot, c Caller, e *everything, from page.Token, note *Disclosure) (*Bundle, error) {
 	q := &e.req.Query
 	p, err := s.plan(ctx, snap, c, note.Op, q, planOptions{compartment: e.patient, widen: c.ExpandPersons()})
 	if err != nil {
@@ -120,7 +120,7 @@ func (s *Service) everythingPage(ctx context.Context, snap store.Snapshot, c Cal
 		return nil, err
 	}
 	q.Restriction = during(q.Restriction, e.from, e.to)
-	found, err := snap.Search(ctx, q)
+	found, next, err := s.counted(ctx, snap, q, from)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func (s *Service) everythingPage(ctx context.Context, snap store.Snapshot, c Cal
 	}
 	note.Total = found.Total
 	b := &Bundle{Type: "searchset", Total: found.Total, At: s.cfg.Now()}
-	b.Links = s.links(e.path, e.self, e.scope, page.Token{T: snap.T(), After: found.Next})
+	b.Links = s.links(e.path, e.self, e.scope, next)
 	b.Entries, err = s.entries(found.Matches, in.added, subsetting{}, note)
 	return b, err
 }

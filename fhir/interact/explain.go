@@ -27,7 +27,7 @@ func (s *Service) Explain(ctx context.Context, c Caller, r SearchRequest) (strin
 			return "", err
 		}
 		q := &req.Query
-		snap, err := s.resume(ctx, scopeOf(c, r.path(), req.Self), req.Page, &q.After)
+		snap, _, err := s.resume(ctx, scopeOf(c, r.path(), req.Self), req.Page, &q.After)
 		if err != nil {
 			return "", err
 		}

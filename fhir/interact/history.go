@@ -62,7 +62,7 @@ func (s *Service) History(ctx context.Context, c Caller, r HistoryRequest) (*Bun
 			return nil, err
 		}
 		scope := scopeOf(c, r.path(), self)
-		snap, err := s.resume(ctx, scope, token, &h.After)
+		snap, _, err := s.resume(ctx, scope, token, &h.After)
 		if err != nil {
 			return nil, err
 		}
@@ -77,7 +77,7 @@ func (s *Service) History(ctx context.Context, c Caller, r HistoryRequest) (*Bun
 		r.cutAt(&found)
 		note.Total = found.Total
 		b := &Bundle{Type: "history", Total: found.Total, At: s.cfg.Now()}
-		b.Links = s.links(r.path(), self, scope, page.Token{T: snap.T(), After: found.Next})
+		b.Links = s.links(r.path(), self, scope, page.Token{T: snap.T(), After: found.Next, Total: -1})
 		for i := range found.Versions {
 			note.seen(found.Versions[i].Key, &found.Versions[i].Facts)
 			b.Entries = append(b.Entries, s.version(&found.Versions[i]))

@@ -3,6 +3,7 @@ package interact_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"hutong/fhir"
 	"hutong/fhir/interact"
 	"hutong/fhir/interact/outcome"
+	"hutong/fhir/search"
 	"hutong/fhir/store"
 )
 
@@ -138,5 +140,62 @@ func TestReadsInABundleSayWhere(t *testing.T) {
 		if answer := string(bytesOf(t, b)); !strings.Contains(answer, `"expression":["Bundle.entry[0]"]`) {
 			t.Errorf("%s: %s", kind, answer)
 		}
+	}
+}
+
+// counting is a store that notes which searches ask for a total.
+type counting struct {
+	store.Store
+	asked *[]bool
+}
+
+type countingSnapshot struct {
+	store.Snapshot
+	asked *[]bool
+}
+
+func (s counting) Snapshot(ctx context.Context, t fhir.T) (store.Snapshot, error) {
+	snap, err := s.Store.Snapshot(ctx, t)
+	return countingSnapshot{snap, s.asked}, err
+}
+
+func (s countingSnapshot) Search(ctx context.Context, q *search.Query) (store.Page, error) {
+	*s.asked = append(*s.asked, q.Total)
+	return s.Snapshot.Search(ctx, q)
+}
+
+// permitting is a caller whose permissions change.
+type permitting struct {
+	interact.Caller
+	see *search.Restriction
+}
+
+func (c permitting) Restrict(context.Context, interact.Op, []fhir.Key) (search.Restriction, error) {
+	return *c.see, nil
+}
+
+// TestATotalIsCountedOnce: by the first page; again only if the caller's view
+// is another.
+func TestATotalIsCountedOnce(t *testing.T) {
+	t.Parallel()
+	var asked []bool
+	h := build(t, func(c *interact.Config) { c.Store = counting{c.Store, &asked} })
+	h.put("", pat("a", "1"), pat("b", "2"), pat("c", "3"), pat("d", "4"))
+	see := search.Unrestricted()
+	c := permitting{interact.SystemCaller(""), &see}
+	query, totals := "_count=1", []int{}
+	for page := range 3 {
+		if page == 2 {
+			see = search.Restriction{Decided: true, Permit: []search.Rule{{}}, Deny: []search.Rule{{Keys: []fhir.Key{patientKey("d")}}}}
+		}
+		b, err := h.Search(context.Background(), c, interact.SearchRequest{Type: "Patient", Query: query})
+		if err != nil {
+			t.Fatal(err)
+		}
+		totals = append(totals, b.Total)
+		query = b.Links[len(b.Links)-1].URL[len(base+"/Patient?"):]
+	}
+	if !slices.Equal(totals, []int{4, 4, 3}) || !slices.Equal(asked, []bool{true, false, true}) {
+		t.Errorf("totals %v, counted %v", totals, asked)
 	}
 }

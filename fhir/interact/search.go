@@ -53,12 +53,12 @@ func (s *Service) Search(ctx context.Context, c Caller, r SearchRequest) (*Bundl
 			return nil, err
 		}
 		scope := scopeOf(c, r.path(), req.Self)
-		snap, err := s.resume(ctx, scope, req.Page, &req.Query.After)
+		snap, from, err := s.resume(ctx, scope, req.Page, &req.Query.After)
 		if err != nil {
 			return nil, err
 		}
 		defer snap.Close()
-		return s.searchPage(ctx, snap, c, &r, req, scope, note)
+		return s.searchPage(ctx, snap, c, &r, req, scope, from, note)
 	})
 }
 
@@ -80,26 +80,45 @@ func scopeOf(c Caller, path, query string) string {
 	return path + "?" + query + "\n" + stamp.Custodian + "\n" + stamp.Source + "\n" + strconv.FormatBool(c.ExpandPersons())
 }
 
-// resume opens the snapshot of a page token, or the newest for a first page.
-func (s *Service) resume(ctx context.Context, scope, token string, after *[]byte) (store.Snapshot, error) {
-	var at page.Token
+// resume opens the snapshot of a page token, or the newest for a first page,
+// whose token counts nothing.
+func (s *Service) resume(ctx context.Context, scope, token string, after *[]byte) (store.Snapshot, page.Token, error) {
+	at := page.Token{Total: -1}
 	if token != "" {
 		var err error
 		if at, err = page.Open(s.cfg.PageKey, scope, token); err != nil {
-			return nil, err
+			return nil, at, err
 		}
 		*after = at.After
 	}
-	return s.cfg.Store.Snapshot(ctx, at.T)
+	snap, err := s.cfg.Store.Snapshot(ctx, at.T)
+	return snap, at, err
 }
 
-func (s *Service) searchPage(ctx context.Context, snap store.Snapshot, c Caller, r *SearchRequest, req *search.Request, scope string, note *Disclosure) (*Bundle, error) {
+// counted runs q for a page that continues from a token. What the first page
+// counted at this snapshot is not counted again, unless the caller's view has
+// changed since. next is the token of the page that follows.
+func (s *Service) counted(ctx context.Context, snap store.Snapshot, q *search.Query, from page.Token) (found store.Page, next page.Token, err error) {
+	view, ok := page.ViewOf(q, s.cfg.Now())
+	known := ok && q.Total && from.Total >= 0 && from.View == view
+	q.Total = q.Total && !known
+	if found, err = snap.Search(ctx, q); known {
+		found.Total = from.Total
+	}
+	next = page.Token{T: snap.T(), After: found.Next, Total: -1}
+	if ok && found.Total >= 0 {
+		next.Total, next.View = found.Total, view
+	}
+	return found, next, err
+}
+
+func (s *Service) searchPage(ctx context.Context, snap store.Snapshot, c Caller, r *SearchRequest, req *search.Request, scope string, from page.Token, note *Disclosure) (*Bundle, error) {
 	q := &req.Query
 	p, err := s.plan(ctx, snap, c, r.op(), q, planOptions{compartment: r.Compartment, widen: c.ExpandPersons()})
 	if err != nil {
 		return nil, err
 	}
-	found, err := snap.Search(ctx, q)
+	found, next, err := s.counted(ctx, snap, q, from)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +131,7 @@ func (s *Service) searchPage(ctx context.Context, snap store.Snapshot, c Caller,
 		b.Total = found.Total
 	}
 	note.Total = b.Total
-	b.Links = s.links(r.path(), req.Self, scope, page.Token{T: snap.T(), After: found.Next})
+	b.Links = s.links(r.path(), req.Self, scope, next)
 	subset := s.subsetting(req)
 	if b.Entries, err = s.entries(found.Matches, in.added, subset, note); err != nil {
 		return nil, err

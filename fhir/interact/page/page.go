@@ -18,23 +18,34 @@ import (
 type Token struct {
 	T     fhir.T // the snapshot of the first page
 	After []byte // the engine's cursor: it holds the values that were sorted by
+
+	// Total is what the first page counted, -1 if nothing was, and View tells
+	// under which criteria and restriction: under others it does not hold.
+	Total int
+	View  [ViewLen]byte
 }
 
+// ViewLen is the length of a digest of a view.
+const ViewLen = 16
+
 const (
-	version    = 2
+	version    = 3
+	headLen    = 8 + 8 + ViewLen // T, total, view
 	nonceBytes = 12
 	tagBytes   = 16
 )
 
-// Sign writes the token as base64url: version, nonce, and T and the cursor
-// sealed by AES-256-GCM with the scope beside them. It is sealed because it
+// Sign writes the token as base64url: version, nonce, and T, total, view and
+// the cursor sealed by AES-256-GCM with the scope beside them. It is sealed because it
 // goes into a URL, and a cursor may hold a name or a card number. scope is the
 // query and on whose behalf it runs.
 //
 // The nonce is a MAC of what is sealed, so that one page has one token and no
 // nonce serves two contents (as in RFC 5297).
 func Sign(key []byte, scope string, t Token) string {
-	plain := append(binary.BigEndian.AppendUint64(nil, uint64(t.T)), t.After...)
+	plain := binary.BigEndian.AppendUint64(make([]byte, 0, headLen+len(t.After)), uint64(t.T))
+	plain = append(binary.BigEndian.AppendUint64(plain, uint64(int64(t.Total))), t.View[:]...)
+	plain = append(plain, t.After...)
 	nonce := derive(key, "page nonce", scope, string(plain))[:nonceBytes]
 	b := append([]byte{version}, nonce...)
 	return base64.RawURLEncoding.EncodeToString(sealer(key).Seal(b, nonce, plain, []byte(scope)))
@@ -44,7 +55,7 @@ func Sign(key []byte, scope string, t Token) string {
 // anything else.
 func Open(key []byte, scope, token string) (Token, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(b) < 1+nonceBytes+8+tagBytes || b[0] != version {
+	if err != nil || len(b) < 1+nonceBytes+headLen+tagBytes || b[0] != version {
 		return Token{}, bad()
 	}
 	nonce, sealed := b[1:1+nonceBytes], b[1+nonceBytes:]
@@ -52,7 +63,10 @@ func Open(key []byte, scope, token string) (Token, error) {
 	if err != nil {
 		return Token{}, bad()
 	}
-	return Token{T: fhir.T(binary.BigEndian.Uint64(plain)), After: plain[8:]}, nil
+	return Token{
+		T: fhir.T(binary.BigEndian.Uint64(plain)), Total: int(int64(binary.BigEndian.Uint64(plain[8:]))),
+		View: [ViewLen]byte(plain[16:]), After: plain[headLen:],
+	}, nil
 }
 
 // sealer is AES-256-GCM under a key of its own.

@@ -14,10 +14,10 @@ var secret = bytes.Repeat([]byte{7}, 32)
 
 func TestTokens(t *testing.T) {
 	t.Parallel()
-	in := page.Token{T: 1 << 40, After: []byte{0, 1, 2, 255}}
+	in := page.Token{T: 1 << 40, After: []byte{0, 1, 2, 255}, Total: -1, View: [page.ViewLen]byte{1, 15: 2}}
 	token := page.Sign(secret, "Patient?x=1", in)
 	out, err := page.Open(secret, "Patient?x=1", token)
-	if err != nil || out.T != in.T || !bytes.Equal(out.After, in.After) {
+	if err != nil || out.T != in.T || out.Total != in.Total || out.View != in.View || !bytes.Equal(out.After, in.After) {
 		t.Fatalf("%+v comes back as %+v: %v", in, out, err)
 	}
 	other := bytes.Repeat([]byte{8}, 32)
