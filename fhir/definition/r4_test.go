@@ -114,3 +114,22 @@ func BenchmarkR4(b *testing.B) {
 		definition.R4()
 	}
 }
+
+// TestSole: dates of which a resource has one value at most.
+func TestSole(t *testing.T) {
+	t.Parallel()
+	s := definition.R4()
+	for _, c := range []struct {
+		base fhir.Type
+		code string
+		want bool
+	}{
+		{"Observation", "date", true}, {"Encounter", "date", true}, {"Patient", "birthdate", true}, {"Condition", "recorded-date", true},
+		{"MedicationRequest", "date", false}, {"CarePlan", "activity-date", false}, {"Composition", "period", false},
+		{"Observation", "code", false}, {"Nope", "date", false},
+	} {
+		if got := s.Sole(c.base, s.Param(c.base, c.code)); got != c.want {
+			t.Errorf("%s.%s: %v", c.base, c.code, got)
+		}
+	}
+}
