@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -146,6 +147,38 @@ func TestARunWithTokens(t *testing.T) {
 	}
 	noFailures(t, rep.Scales[0].Results, c.Only)
 }
+
+// A run that fails at a later scale writes down what it measured before, says
+// what is missing, and fails.
+func TestAnErrorKeepsTheScalesBefore(t *testing.T) {
+	c := command(t)
+	c.Patients, c.Only = []int{8, 9}, []string{"read"}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	c.log = writerFunc(func(line []byte) {
+		if bytes.HasPrefix(line, []byte("9 patients")) {
+			cancel()
+		}
+	})
+	if err := c.Run(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatalf("the run ends with %v", err)
+	}
+	file, err := os.ReadFile(filepath.Join(c.Out, "report.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rep report.Report
+	if err := json.Unmarshal(file, &rep); err != nil {
+		t.Fatal(err)
+	}
+	if len(rep.Scales) != 1 || rep.Scales[0].Patients != 8 || len(rep.Verdicts) == 0 || !strings.Contains(strings.Join(rep.LeftOut, "\n"), "9 patients") {
+		t.Errorf("%d scales, %d verdicts, left out %q", len(rep.Scales), len(rep.Verdicts), rep.LeftOut)
+	}
+}
+
+type writerFunc func(line []byte)
+
+func (f writerFunc) Write(line []byte) (int, error) { f(line); return len(line), nil }
 
 // Two servers in turns; the peer is another of ours, so that it can do all.
 func TestAPeer(t *testing.T) {

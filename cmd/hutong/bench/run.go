@@ -55,17 +55,18 @@ func (e effort) withDefaults() effort {
 	return e
 }
 
-// Run measures and writes the report.
+// Run measures and writes the report; what was measured before an error is
+// written all the same.
 func (c *RunCmd) Run(ctx context.Context) error {
 	rep, err := c.measure(ctx)
-	if err != nil {
+	if rep == nil {
 		return err
 	}
-	if err := rep.Write(c.Out); err != nil {
-		return err
+	if werr := rep.Write(c.Out); werr != nil {
+		return errors.Join(err, werr)
 	}
 	fmt.Fprintf(c.out(), "report: %s\n", filepath.Join(c.Out, "report.md"))
-	return nil
+	return err
 }
 
 func (c *RunCmd) out() io.Writer {
@@ -110,7 +111,8 @@ func names() []string {
 
 func (c *RunCmd) wants(name string) bool { return len(c.Only) == 0 || slices.Contains(c.Only, name) }
 
-// measure runs every scale; a scratch folder holds the data meanwhile.
+// measure runs every scale; a scratch folder holds the data meanwhile. With an
+// error comes the report of the scales that were finished before it, if any.
 func (c *RunCmd) measure(ctx context.Context) (rep *report.Report, err error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -132,15 +134,16 @@ func (c *RunCmd) measure(ctx context.Context) (rep *report.Report, err error) {
 	} else {
 		for _, n := range c.Patients {
 			if err = x.scale(ctx, n); err != nil {
+				x.rep.LeftOut = append(x.rep.LeftOut, fmt.Sprintf("%d patients: %v", n, err))
 				break
 			}
 		}
 	}
-	if err != nil {
+	if err != nil && len(x.rep.Scales) == 0 {
 		return nil, err
 	}
 	x.rep.Took = time.Since(start).Seconds()
-	return x.rep, x.judge()
+	return x.rep, errors.Join(err, x.judge())
 }
 
 func (c *RunCmd) session(dir string) (*session, error) {
