@@ -5,10 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
-	"strings"
 
 	"hutong/cmd/hutong/client"
 	"hutong/cmd/hutong/exchange"
@@ -17,9 +14,7 @@ import (
 
 type verifyAuditCmd struct {
 	offline
-	URL          string `help:"Ask a running exchange instead of opening --data." placeholder:"URL"`
-	User         string `help:"With --url: an auditor's login."`
-	PasswordFile string `name:"password-file" type:"path" help:"With --url: file with the auditor's password." placeholder:"FILE"`
+	client.Operator
 }
 
 // Run proves the chain whole or says where it is broken; the exit status is
@@ -42,42 +37,12 @@ func (v *verifyAuditCmd) Run(ctx context.Context) error {
 
 func (v *verifyAuditCmd) report(ctx context.Context) (report audit.Report, err error) {
 	if v.URL != "" {
-		return v.ask(ctx)
+		err = v.Ask(ctx, http.MethodGet, "/api/audit/verify", &report)
+		return report, err
 	}
 	err = v.run(ctx, func(e *exchange.Exchange) error {
 		report, err = audit.Verify(ctx, e.Store)
 		return err
 	})
 	return report, err
-}
-
-// ask lets the running exchange verify its own chain.
-func (v *verifyAuditCmd) ask(ctx context.Context) (report audit.Report, err error) {
-	password, err := os.ReadFile(v.PasswordFile)
-	if err != nil {
-		return report, fmt.Errorf("--password-file: %w", err)
-	}
-	base := strings.TrimSuffix(v.URL, "/")
-	token, err := client.Login{Base: base, User: v.User, Password: strings.TrimSpace(string(password))}.Token(ctx)
-	if err != nil {
-		return report, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/api/audit/verify", nil)
-	if err != nil {
-		return report, err
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return report, err
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
-	if err != nil {
-		return report, err
-	}
-	if res.StatusCode != http.StatusOK {
-		return report, fmt.Errorf("%s: %s", res.Status, client.OutcomeText(body))
-	}
-	return report, json.Unmarshal(body, &report)
 }

@@ -2,14 +2,11 @@ package keep
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"hutong/cmd/hutong/client"
@@ -21,11 +18,9 @@ import (
 
 // Backup is `hutong backup`.
 type Backup struct {
-	Dir          string `arg:"" optional:"" type:"existingdir" help:"Data directory of a stopped exchange."`
-	To           string `type:"path" help:"With DIR: where the copy goes; a folder of earlier copies shares their unchanged files." placeholder:"DIR"`
-	URL          string `help:"A running exchange with --archive: it copies itself there." placeholder:"URL"`
-	User         string `help:"With --url: an administrator's login." placeholder:"LOGIN"`
-	PasswordFile string `name:"password-file" type:"path" help:"With --url: file with the password; without it no token is sent." placeholder:"FILE"`
+	Dir string `arg:"" optional:"" type:"existingdir" help:"Data directory of a stopped exchange."`
+	To  string `type:"path" help:"With DIR: where the copy goes; a folder of earlier copies shares their unchanged files." placeholder:"DIR"`
+	client.Operator
 }
 
 // Copied is what backup prints.
@@ -44,7 +39,7 @@ func (b *Backup) Run(ctx context.Context) (err error) {
 	case (b.URL == "") == (b.Dir == ""):
 		return errors.New("backup: give the data directory of a stopped exchange, or --url of a running one")
 	case b.URL != "":
-		m, err = b.ask(ctx)
+		err = b.Ask(ctx, http.MethodPost, "/api/admin/backup", &m)
 	case b.To == "":
 		return errors.New("backup: --to is missing")
 	default:
@@ -78,39 +73,6 @@ func (b *Backup) copy(ctx context.Context) (m backup.Manifest, err error) {
 	}
 	defer func() { err = errors.Join(err, a.Close(ctx)) }()
 	return a.Copy(ctx)
-}
-
-// ask lets a running exchange copy itself.
-func (b *Backup) ask(ctx context.Context) (m backup.Manifest, err error) {
-	base := strings.TrimSuffix(b.URL, "/")
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/api/admin/backup", nil)
-	if err != nil {
-		return m, err
-	}
-	if b.PasswordFile != "" {
-		password, err := os.ReadFile(b.PasswordFile)
-		if err != nil {
-			return m, fmt.Errorf("--password-file: %w", err)
-		}
-		token, err := client.Login{Base: base, User: b.User, Password: strings.TrimSpace(string(password))}.Token(ctx)
-		if err != nil {
-			return m, err
-		}
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return m, err
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, 64<<20))
-	if err != nil {
-		return m, err
-	}
-	if res.StatusCode != http.StatusOK {
-		return m, fmt.Errorf("%s: %s", res.Status, client.OutcomeText(body))
-	}
-	return m, json.Unmarshal(body, &m)
 }
 
 // Restore is `hutong restore`.
