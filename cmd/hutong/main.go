@@ -70,7 +70,10 @@ func run(ctx context.Context, args []string) error {
 	}
 	err = k.Run()
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		return nil
+		if name := k.Command(); name == "serve" || name == "demo" {
+			return nil // a signal is how they end
+		}
+		return fmt.Errorf("interrupted: %w", err) // half a backup is none
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -35,6 +36,11 @@ func (c *mpiMatchCmd) Run(ctx context.Context) error {
 	if c.OneToOne && c.With == "" {
 		return fmt.Errorf("--one-to-one needs --with: within one file nobody has a partner of his own")
 	}
+	out, err := openOutputs([]string{c.In, c.With, c.Map}, c.Pairs, c.Clusters)
+	if err != nil {
+		return err
+	}
+	defer out.discard()
 	say := newProgress(os.Stderr)
 	now := time.Now()
 	file := batch.NewFile(now)
@@ -53,7 +59,11 @@ func (c *mpiMatchCmd) Run(ctx context.Context) error {
 		}
 		o.Split = len(ids)
 		if overlap(ids, b.IDs) {
-			origin = func(i int) string { return filepath.Base([]string{c.In, c.With}[flagOf(i >= o.Split)]) }
+			names := []string{filepath.Base(c.In), filepath.Base(c.With)}
+			if names[0] == names[1] {
+				names = []string{"in", "with"}
+			}
+			origin = func(i int) string { return names[flagOf(i >= o.Split)] }
 			say.line("ids occur in both files: %s gets a third column, file", c.Clusters)
 		}
 		ids = slices.Concat(ids, b.IDs)
@@ -62,10 +72,10 @@ func (c *mpiMatchCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(c.Pairs, func(w io.Writer) error { return table.WritePairs(w, ids, r.Pairs) }); err != nil {
-		return err
-	}
-	if err := writeFile(c.Clusters, func(w io.Writer) error { return table.WriteClusters(w, ids, r.Clusters, origin) }); err != nil {
+	if err := out.write(
+		func(w io.Writer) error { return table.WritePairs(w, ids, r.Pairs) },
+		func(w io.Writer) error { return table.WriteClusters(w, ids, r.Clusters, origin) },
+	); err != nil {
 		return err
 	}
 	auto := 0
@@ -85,9 +95,14 @@ type mpiTrainCmd struct {
 // Run estimates the levels' rates and the prior; thresholds and the
 // frequencies of names stay those of the built-in model.
 func (c *mpiTrainCmd) Run(ctx context.Context) error {
+	out, err := openOutputs([]string{c.In, c.Map}, c.Out)
+	if err != nil {
+		return err
+	}
+	defer out.discard()
 	say := newProgress(os.Stderr)
 	var records []*normal.Record
-	_, err := readTable(ctx, c.Map, c.In, say,
+	_, err = readTable(ctx, c.Map, c.In, say,
 		func(r *normal.Record) *normal.Record { return r }, func(r *normal.Record) { records = append(records, r) })
 	if err != nil {
 		return err
@@ -95,9 +110,9 @@ func (c *mpiTrainCmd) Run(ctx context.Context) error {
 	version := "trained-" + time.Now().UTC().Format("20060102T150405Z")
 	m, err := batch.Train(ctx, records, version, time.Now(), batch.Options{Progress: say.step})
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", c.In, err)
 	}
-	return writeFile(c.Out, func(w io.Writer) error {
+	return out.write(func(w io.Writer) error {
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
 		return e.Encode(m)
@@ -122,10 +137,13 @@ func readTable[T any](ctx context.Context, mapping, name string, say *progress, 
 	defer src.Close()
 	f, err := table.Read(ctx, name, src, m, time.Now(), ready, take, func(rows int) { say.step("read "+filepath.Base(name), rows, 0) })
 	if err != nil {
-		return nil, fmt.Errorf("rows that cannot be used:\n%w", err)
+		return nil, fmt.Errorf("nothing is written, since the file cannot be used as it is:\n%w", err)
 	}
 	if f.Dates > 0 {
 		say.line("%s: %d birth dates are not readable and are not used, the first in line %d", name, f.Dates, f.DateAt)
+	}
+	if f.Blank > 0 {
+		say.line("%s: %d rows of empty cells passed over", name, f.Blank)
 	}
 	return f, nil
 }
@@ -145,28 +163,69 @@ func flagOf(b bool) int {
 	return 0
 }
 
-// writeFile writes beside the target and renames, so that a failure leaves no
-// half of a file.
-func writeFile(name string, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
-	if err != nil {
-		return err
+// outputs are the files of a command that writes all of them or none: each is
+// written beside its target, which it then replaces. They are opened first, so
+// that a folder that cannot be written is told before the work and not after.
+type outputs struct {
+	names []string
+	files []*os.File
+}
+
+// openOutputs refuses targets that are no plain files, one of the inputs, or
+// the same file twice. Empty inputs are none.
+func openOutputs(inputs []string, names ...string) (o *outputs, err error) {
+	o = &outputs{}
+	defer func() {
+		if err != nil {
+			o.discard()
+		}
+	}()
+	taken := slices.Clone(inputs)
+	for _, name := range names {
+		if info, err := os.Lstat(name); err == nil && !info.Mode().IsRegular() {
+			return o, fmt.Errorf("%s: a plain file is needed, not a link, a folder or a device", name)
+		}
+		for _, other := range taken {
+			if other != "" && sameFile(name, other) {
+				return o, fmt.Errorf("%s would be overwritten: it is read, or written for something else", other)
+			}
+		}
+		f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
+		if err != nil {
+			return o, err
+		}
+		o.names, o.files, taken = append(o.names, name), append(o.files, f), append(taken, name)
 	}
-	defer os.Remove(f.Name()) // gone already where all went well
-	w := bufio.NewWriter(f)
-	if err = write(w); err == nil {
-		err = w.Flush()
+	return o, nil
+}
+
+func sameFile(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return a == b || errX == nil && errY == nil && os.SameFile(x, y)
+}
+
+// write fills the files in their order and puts them in place.
+func (o *outputs) write(each ...func(io.Writer) error) error {
+	for i, f := range o.files {
+		w := bufio.NewWriter(f)
+		if err := errors.Join(each[i](w), w.Flush(), f.Chmod(0o644), f.Close()); err != nil {
+			return fmt.Errorf("%s: %w", o.names[i], err)
+		}
 	}
-	if err == nil {
-		err = f.Chmod(0o644)
+	for i, f := range o.files {
+		if err := os.Rename(f.Name(), o.names[i]); err != nil {
+			return err
+		}
 	}
-	if e := f.Close(); err == nil {
-		err = e
+	return nil
+}
+
+// discard removes what was not put in place.
+func (o *outputs) discard() {
+	for _, f := range o.files {
+		_, _ = f.Close(), os.Remove(f.Name()) // both are done already where all went well
 	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
 }
 
 // progress tells a person how far a run is, at most once a second.

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"hutong/mpi/batch"
 	"hutong/mpi/score"
 )
 
@@ -110,6 +112,10 @@ func TestMPIMatchRefuses(t *testing.T) {
 		{"no value of id", peopleMap, peopleHead + " ,Livia,,,,,,,\n", "a.csv:2: column rec: empty id"},
 		{"id twice", peopleMap, peopleHead + peopleRows + "a1,Secretname,,,,,,,\n", "a.csv:8: column rec: the id of line 2 again"},
 		{"quotes", peopleMap, peopleHead + "a1,Li\"via,,,,,,,\n", "a.csv:2: column 6: bare \" in non-quoted-field"},
+		{"no header", peopleMap, strings.TrimPrefix(peopleRows, " "), `a.csv:1: id is mapped to column "rec", which the file does not have`},
+		{"semicolons", peopleMap, strings.ReplaceAll(peopleHead+peopleRows, ",", ";"), "a.csv:1: the header is one cell"},
+		{"old line ends", peopleMap, strings.ReplaceAll(peopleHead+"a1,Secretname,,,,,,,\n", "\n", "\r"), "a.csv:1: the lines end in CR alone"},
+		{"UTF-16", peopleMap, "\xff\xfer\x00e\x00c\x00", "a.csv:1: the header is not UTF-8"},
 		{"Latin-1", peopleMap, peopleHead + "a1,Ren\xe9,,,,,,,\n", "a.csv:2: column first: not UTF-8"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -125,8 +131,40 @@ func TestMPIMatchRefuses(t *testing.T) {
 			}
 		})
 	}
+	for _, target := range []string{"a.csv", "map.yaml", "pairs.csv", ".", "missing/clusters.csv"} { // instead of clusters.csv
+		dir := t.TempDir()
+		at := func(name string) string { return filepath.Join(dir, name) }
+		for name, text := range map[string]string{"a.csv": peopleHead + peopleRows, "map.yaml": peopleMap} {
+			if err := os.WriteFile(at(name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := run(context.Background(), []string{"mpi", "match", "--in", at("a.csv"), "--map", at("map.yaml"), "--pairs", at("pairs.csv"), "--clusters", at(target)})
+		left, _ := filepath.Glob(at("*"))
+		in, _ := os.ReadFile(at("a.csv"))
+		if err == nil || len(left) != 2 || string(in) != peopleHead+peopleRows {
+			t.Errorf("clusters to %s: %v, and the folder holds %v", target, err, left)
+		}
+	}
 	if _, _, err := mpiRun(t, peopleMap, peopleHead+peopleRows, "", "--one-to-one"); err == nil || !strings.Contains(err.Error(), "--with") {
 		t.Errorf("--one-to-one within one file: %v", err)
+	}
+}
+
+// What stops a command before its end is not its success.
+func TestMPIMatchInterrupted(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, text := range map[string]string{"a.csv": peopleHead + peopleRows, "map.yaml": peopleMap} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	err := run(ctx, []string{"mpi", "match", "--in", filepath.Join(dir, "a.csv"), "--map", filepath.Join(dir, "map.yaml"), "--pairs", filepath.Join(dir, "p.csv"), "--clusters", filepath.Join(dir, "c.csv")})
+	if left, _ := os.ReadDir(dir); err == nil || !strings.Contains(err.Error(), "interrupted") || len(left) != 2 {
+		t.Errorf("%v; %d files are left", err, len(left))
 	}
 }
 
@@ -149,6 +187,14 @@ func TestMPITrain(t *testing.T) {
 	m, err := score.Load(text)
 	if err != nil || !strings.HasPrefix(m.Version, "trained-") {
 		t.Fatalf("%v %+v", err, m)
+	}
+	for _, few := range []string{peopleHead, peopleHead + "a1,Livia,,,,,,,\n", peopleHead + "a1,,,,,,,,\na2,,,,,,,,\n"} {
+		if err := os.WriteFile(in, []byte(few), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := run(context.Background(), []string{"mpi", "train", "--in", in, "--map", mapping, "--out", out}); !errors.Is(err, batch.ErrNothingMet) {
+			t.Errorf("a model of %d lines: %v", strings.Count(few, "\n"), err)
+		}
 	}
 	if again, err := json.Marshal(m); err != nil || len(again) == 0 {
 		t.Error(err)

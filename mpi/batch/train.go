@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -9,9 +10,12 @@ import (
 	"hutong/mpi/score"
 )
 
+// ErrNothingMet is of a file from which nothing can be learnt.
+var ErrNothingMet = errors.New("no two records have enough in common to be compared: nothing can be learnt")
+
 // Train estimates a model for the index from a file: the levels are those of
 // score.Compare, and what the file never shows is as in the built-in model. An
-// error is the context's.
+// error is ErrNothingMet or the context's.
 func Train(ctx context.Context, records []*normal.Record, version string, now time.Time, o Options) (*score.Model, error) {
 	base, err := score.Default()
 	if err != nil {
@@ -24,6 +28,9 @@ func Train(ctx context.Context, records []*normal.Record, version string, now ti
 	r := newRun(file, o)
 	if err := r.meet(ctx); err != nil {
 		return nil, err
+	}
+	if len(r.pairs) == 0 {
+		return nil, ErrNothingMet
 	}
 	s := r.sample(func(a, b int) score.Vector { return score.Compare(records[a], records[b]) },
 		func(i int) score.Vector {

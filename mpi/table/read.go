@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -44,6 +45,7 @@ type File struct {
 	IDs    []string // trimmed; each once
 	Dates  int      // birth dates that were not readable, and so not used
 	DateAt int      // line of the first of them
+	Blank  int      // rows of empty cells, which say nothing and were passed over
 }
 
 // Read reads a CSV file (RFC 4180, comma, UTF-8 with or without a byte order
@@ -69,6 +71,9 @@ func Read[T any](ctx context.Context, name string, src io.Reader, m *Mapping, no
 	for range p.order { // what was under way when reading stopped
 	}
 	_ = g.Wait() // none of them fails
+	if file != nil {
+		file.Blank = p.blank
+	}
 	return file, err
 }
 
@@ -85,6 +90,7 @@ type pipe[T any] struct {
 	*reader
 	ready       func(*normal.Record) T
 	work, order chan *chunk[T]
+	blank       int // the reading goroutine's, until it ends
 }
 
 // chunk is rows that follow each other.
@@ -118,6 +124,10 @@ func (p *pipe[T]) read(ctx context.Context) {
 					c.last = p.damaged(err)
 				}
 				break
+			}
+			if blank(cells) {
+				p.blank++
+				continue
 			}
 			line, _ := p.csv.FieldPos(0)
 			c.cells, c.lines = append(c.cells, cells), append(c.lines, line)
@@ -224,10 +234,28 @@ func (r *reader) open(src io.Reader, m *Mapping) error {
 	for _, c := range cells {
 		r.header = append(r.header, strings.TrimSpace(c))
 	}
+	if reason := foreign(r.header); reason != "" {
+		return &RowError{File: r.name, Line: 1, Reason: reason}
+	}
 	if r.at, err = m.place(r.header); err != nil {
 		return fmt.Errorf("%s:1: %w", r.name, err)
 	}
 	return nil
+}
+
+// foreign says what makes a header that of another kind of file, if it is one:
+// with line ends of CR alone the whole file would be taken for it and told.
+func foreign(header []string) string {
+	all := strings.Join(header, ",")
+	switch {
+	case !utf8.ValidString(all) || strings.ContainsRune(all, 0):
+		return "the header is not UTF-8"
+	case strings.ContainsRune(all, '\r'):
+		return "the lines end in CR alone; LF or CRLF is needed"
+	case len(header) == 1 && strings.ContainsAny(all, ";\t|"):
+		return "the header is one cell: cells are separated by commas, not by semicolons, tabs or bars"
+	}
+	return ""
 }
 
 func (r *reader) damaged(err error) error {
@@ -272,11 +300,25 @@ func (r *row) bad(column int, reason string) error {
 func (r *row) get(field string) string {
 	out := ""
 	for _, i := range r.at[field] {
-		if c := strings.TrimSpace(r.cells[i]); !nothing(c) {
+		if c := cell(r.cells[i]); !nothing(c) {
 			out += " " + c
 		}
 	}
 	return strings.TrimPrefix(out, " ")
+}
+
+// cell is what a cell says: trimmed, and a whole number without the .0 that
+// tools append to all of a column's numbers when some are missing.
+func cell(s string) string {
+	s = strings.TrimSpace(s)
+	if whole, ok := strings.CutSuffix(s, ".0"); ok && whole != "" && strings.Trim(whole, "0123456789") == "" {
+		return whole
+	}
+	return s
+}
+
+func blank(cells []string) bool {
+	return !slices.ContainsFunc(cells, func(c string) bool { return strings.TrimSpace(c) != "" })
 }
 
 func nothing(s string) bool {

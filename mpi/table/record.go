@@ -18,7 +18,7 @@ func (r *row) record() *normal.Record {
 		rec.Names = []normal.Name{n}
 	}
 	for _, i := range r.at[Phone] {
-		if p := normal.Phone(r.cells[i]); p != "" {
+		if p := normal.Phone(cell(r.cells[i])); p != "" {
 			rec.Phones = append(rec.Phones, p)
 		}
 	}
@@ -26,7 +26,7 @@ func (r *row) record() *normal.Record {
 		rec.Addresses = []normal.Address{a}
 	}
 	for _, i := range r.at[Identifiers] {
-		if c := strings.TrimSpace(r.cells[i]); !nothing(c) {
+		if c := cell(r.cells[i]); !nothing(c) {
 			r.identifier(rec, r.header[i], c)
 		}
 	}

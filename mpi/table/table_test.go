@@ -76,6 +76,24 @@ func TestRecord(t *testing.T) {
 	}
 }
 
+// Rows that spreadsheets leave behind are nobody, and the .0 that tables with
+// gaps give their numbers is not part of them.
+func TestWhatToolsLeaveBehind(t *testing.T) {
+	t.Parallel()
+	f, err := read(t, "id: i\nbirthDate: d\nphone: p\npostalCode: z\nidentifiers: x\n",
+		"i,d,p,z,x\n1.0,19800531.0,2101234567.0,4011.0,5911105.0\n,,,,\n   \n ,\t,,,\n2,19800531,2101234567,4011,5911105\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(f.Records) != 2 || f.Blank != 3 || f.IDs[0] != "1.0" || f.Dates != 0 {
+		t.Fatalf("%d records, %d blank rows, ids %v, %d dates unreadable", len(f.Records), f.Blank, f.IDs, f.Dates)
+	}
+	a, b := f.Records[0], f.Records[1]
+	if a.Birth != b.Birth || a.Phones[0] != b.Phones[0] || a.Addresses[0].PostalCode != b.Addresses[0].PostalCode || a.IDs[0].Value != b.IDs[0].Value {
+		t.Errorf("%+v\n%+v", a, b)
+	}
+}
+
 // Each bad row is told, up to a bound.
 func TestBadRows(t *testing.T) {
 	t.Parallel()
