@@ -28,6 +28,9 @@ func (x *Index) Match(ctx context.Context, patientJSON []byte, o MatchOptions) (
 	if err != nil {
 		return nil, err
 	}
+	if _, ok := normal.ParseDate(p.BirthDate); !ok && p.BirthDate != "" {
+		return nil, fhir.Errorf(fhir.Invalid, "not a date").At("Patient.birthDate")
+	}
 	query := &row{rec: p.Record("", x.now())}
 	keys := block.Keys(query.rec, x.now())
 	if len(keys) == 0 {

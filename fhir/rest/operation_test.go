@@ -57,6 +57,9 @@ func TestOperations(t *testing.T) {
 		if a.status != c.status || c.body != "" && string(a.body) != c.body {
 			t.Errorf("%s %s: %d %s", c.method, c.path, a.status, a.body)
 		}
+		if a.status == http.StatusMethodNotAllowed && a.header.Get("Allow") != "POST" { // RFC 9110, 15.5.6
+			t.Errorf("%s %s: allowed is %q", c.method, c.path, a.header.Get("Allow"))
+		}
 		if a.header.Get("X-Request-Id") != "req-1" {
 			t.Errorf("request id %q", a.header.Get("X-Request-Id"))
 		}

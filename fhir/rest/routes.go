@@ -99,7 +99,8 @@ func (s *Server) tryOperation(c *gin.Context, level Level, name string) bool {
 	case !ok:
 		WriteError(c, fhir.Errorf(fhir.NotSupported, "no such operation here"))
 	case c.Request.Method != http.MethodPost && !o.Reads:
-		WriteError(c, fhir.Errorf(fhir.MethodNotAllowed, "the operation changes state and must be posted"))
+		c.Header("Allow", http.MethodPost)
+		WriteError(c, fhir.Errorf(fhir.MethodNotAllowed, "the operation must be posted"))
 	default:
 		o.Handler(c)
 	}

@@ -84,6 +84,7 @@ func (s *Server) writeWhere(c *gin.Context, types []string, run func(criteria st
 func criteriaOf(c *gin.Context) (string, bool) {
 	criteria := searchPart(c.Request.URL.RawQuery)
 	if criteria == "" {
+		c.Header("Allow", "GET, HEAD, POST")
 		WriteError(c, fhir.Errorf(fhir.MethodNotAllowed, "give an id or criteria"))
 	}
 	return criteria, criteria != ""

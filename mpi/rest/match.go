@@ -76,7 +76,9 @@ func (p *parameters) read(o *mpi.MatchOptions) (patient []byte, err error) {
 		case in.Name == "onlySingleMatch" && in.ValueBoolean != nil:
 			o.OnlySingle = *in.ValueBoolean
 		case in.Name == "count" && in.ValueInteger != nil:
-			o.Count = *in.ValueInteger
+			if o.Count = *in.ValueInteger; o.Count < 1 || o.Count > 100 {
+				return nil, fhir.Errorf(fhir.Invalid, "count is 1 to 100").At("Parameters.parameter.where(name='count').value")
+			}
 		default:
 			return nil, fhir.Errorf(fhir.NotSupported, "$match does not know this parameter, or not with this type of value").At("Parameters.parameter.where(name='" + safeName(in.Name) + "')")
 		}
@@ -86,9 +88,6 @@ func (p *parameters) read(o *mpi.MatchOptions) (patient []byte, err error) {
 	}
 	if json.Unmarshal(patient, &head) != nil || head.ResourceType != "Patient" {
 		return nil, fhir.Errorf(fhir.Invalid, "a Patient is required").At("Parameters.parameter.where(name='resource').resource")
-	}
-	if o.Count < 0 || o.Count > 100 {
-		return nil, fhir.Errorf(fhir.Invalid, "count is 1 to 100").At("Parameters.parameter.where(name='count').value")
 	}
 	return patient, nil
 }
@@ -140,7 +139,7 @@ func (h *Handlers) bundle(c *gin.Context, found []mpi.Candidate) (*bundle, []fhi
 		if e.Resource, err = v.patient(g.JSON); err != nil {
 			return nil, nil, err
 		}
-		e.FullURL = base(c) + m.Person.String()
+		e.FullURL = h.base(c) + "/" + m.Person.String()
 		e.Search.Mode, e.Search.Score = "match", m.Explanation.Probability
 		e.Search.Extension = []extension{{gradeExtension, string(m.Explanation.Grade)}}
 		out.Entry = append(out.Entry, e)
@@ -149,13 +148,17 @@ func (h *Handlers) bundle(c *gin.Context, found []mpi.Candidate) (*bundle, []fhi
 	return out, about, nil
 }
 
-// base is the FHIR base under which the request came: all before "Patient/".
-func base(c *gin.Context) string {
+// base is the FHIR base, without a slash at its end: the configured one, or
+// that under which the request came.
+func (h *Handlers) base(c *gin.Context) string {
+	if h.cfg.BaseURL != "" {
+		return h.cfg.BaseURL
+	}
 	scheme := "http"
-	if c.Request.TLS != nil || c.GetHeader("X-Forwarded-Proto") == "https" {
+	if c.Request.TLS != nil {
 		scheme = "https"
 	}
-	return scheme + "://" + c.Request.Host + "/fhir/"
+	return scheme + "://" + c.Request.Host + "/fhir"
 }
 
 // Person serves GET /fhir/Patient/{id}/$person.

@@ -26,7 +26,13 @@ func (h *Handlers) CrossReference(c *gin.Context) {
 	if _, ok := h.allow(c, ActionCrossReference); !ok {
 		return
 	}
-	q := pixQuery{base: strings.TrimSuffix(base(c), "/"), targets: c.QueryArray("targetSystem")}
+	for name := range c.Request.URL.Query() {
+		if !slices.Contains([]string{"sourceIdentifier", "targetSystem", "_format", "_pretty"}, name) {
+			rest.WriteError(c, fhir.Errorf(fhir.NotSupported, "$ihe-pix knows sourceIdentifier and targetSystem").At(safeName(name)))
+			return
+		}
+	}
+	q := pixQuery{base: h.base(c), targets: c.QueryArray("targetSystem")}
 	var found bool
 	sources := c.QueryArray("sourceIdentifier")
 	if len(sources) == 1 {

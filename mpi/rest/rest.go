@@ -31,6 +31,9 @@ const (
 // Config is what the handlers need.
 type Config struct {
 	Index *mpi.Index
+	// BaseURL is the public base of the FHIR interface, such as
+	// https://exchange.example/fhir; "" takes the request's own.
+	BaseURL string
 	// Reports reads what the index reports.
 	Reports report.Reader
 	// Policy is the one in force, for who asks.

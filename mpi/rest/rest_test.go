@@ -70,7 +70,7 @@ func newServer(t *testing.T, patients map[string]string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := rest.New(rest.Config{Index: x, Reports: report.Reader{Space: st.Space("mpi")}, Policy: rules, Authorize: s.authorize, Disclosed: s.disclose})
+	h, err := rest.New(rest.Config{Index: x, BaseURL: "https://hie.example/fhir", Reports: report.Reader{Space: st.Space("mpi")}, Policy: rules, Authorize: s.authorize, Disclosed: s.disclose})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,6 +240,9 @@ func TestMatch(t *testing.T) {
 	b := s.call("POST", "/fhir/Patient/$match", ask(`,{"name":"onlyCertainMatches","valueBoolean":true}`), 200)
 	s.want(b, "searchset", "type")
 	s.want(b, float64(1), "total")
+	if url, _ := at(b, "entry", 0, "fullUrl").(string); !strings.HasPrefix(url, "https://hie.example/fhir/Patient/person-") {
+		t.Errorf("fullUrl is %q", url)
+	}
 	s.want(b, "certain", "entry", 0, "search", "extension", 0, "valueCode")
 	s.want(b, "500112********0028", "entry", 0, "resource", "identifier", 0, "value")
 	s.want(b, "138****5678", "entry", 0, "resource", "telecom", 0, "value")
@@ -252,6 +255,10 @@ func TestMatch(t *testing.T) {
 	s.call("POST", "/fhir/Patient/$match", `{"resourceType":"Parameters"}`, 400)
 	s.call("POST", "/fhir/Patient/$match", `{"resourceType":"Patient"}`, 422)
 	s.call("POST", "/fhir/Patient/$match", `{`, 400)
+	for _, count := range []string{"0", "-1", "101"} {
+		s.call("POST", "/fhir/Patient/$match", ask(`,{"name":"count","valueInteger":`+count+`}`), 400)
+	}
+	s.call("POST", "/fhir/Patient/$match", `{"resourceType":"Patient","name":[{"text":"诸葛明"}],"telecom":[{"system":"phone","value":"13800001111"}],"birthDate":"1.5.1980"}`, 400)
 	s.noAudit = true
 	if out := s.call("POST", "/fhir/Patient/$match", ask(""), 503); bytes.Contains([]byte(fmt.Sprint(out)), []byte("诸葛")) {
 		t.Error("an answer left without its audit record")
@@ -284,7 +291,7 @@ func TestCrossReference(t *testing.T) {
 	s.want(out, "A12345678", "parameter", 0, "valueIdentifier", "value")
 	s.want(out, "Patient/b", "parameter", 1, "valueReference", "reference") // the record that carries it
 	s.want(out, nil, "parameter", 2)
-	out = s.call("GET", path+"http://example.com/fhir|Patient/b", "", 200)
+	out = s.call("GET", path+"https://hie.example/fhir|Patient/b", "", 200)
 	s.want(out, "500112198005010028", "parameter", 0, "valueIdentifier", "value")
 	s.want(out, "Patient/a", "parameter", 2, "valueReference", "reference")
 	s.want(out, nil, "parameter", 3)
@@ -295,7 +302,7 @@ func TestCrossReference(t *testing.T) {
 		code, text string
 	}{
 		{"https://hutong.example/sid/social-card|ZZZ", 404, "not-found", "sourceIdentifier Patient Identifier not found"},
-		{"http://example.com/fhir|Patient/none", 404, "not-found", "sourceIdentifier Patient Identifier not found"},
+		{"https://hie.example/fhir|Patient/none", 404, "not-found", "sourceIdentifier Patient Identifier not found"},
 		{"urn:nobody|1", 400, "code-invalid", "sourceIdentifier Assigning Authority not found"},
 		{id + "&targetSystem=urn:none", 403, "code-invalid", "targetSystem not found"},
 		{id + "&targetSystem=https://hutong.example/sid/social-card&targetSystem=urn:none", 403, "code-invalid", "targetSystem not found"},
@@ -306,6 +313,7 @@ func TestCrossReference(t *testing.T) {
 	}
 	s.call("GET", path+"500112198005010028", "", 400)
 	s.call("GET", path+id+"&sourceIdentifier="+id, "", 400)
+	s.call("GET", path+id+"&targetsystem=urn:none", "", 400) // not dropped
 	// A number that its hospital merged away still finds the person and is not told any more (ITI-104).
 	s.feed("b", fmt.Sprintf(zhuge, "b", `,"active":false,"link":[{"other":{"identifier":{"system":"urn:oid:2.16.156.10011.1.3","value":"500112198005010028"}},"type":"replaced-by"}],"identifier":[{"system":"https://hutong.example/sid/social-card","value":"A12345678"},{"system":"urn:oid:2.16.156.10011.1.3","value":"500112198005010028"}]`))
 	out = s.call("GET", path+"https://hutong.example/sid/social-card|A12345678", "", 200)

@@ -82,7 +82,7 @@ func (e *Exchange) identityHandlers() (*mpirest.Handlers, error) {
 		return nil, err
 	}
 	return mpirest.New(mpirest.Config{
-		Index: e.index, Reports: report.Reader{Space: e.Store.Space("mpi")}, Policy: e.rules, Merges: merges, Merger: e.merger,
+		Index: e.index, BaseURL: e.fhir.BaseURL(), Reports: report.Reader{Space: e.Store.Space("mpi")}, Policy: e.rules, Merges: merges, Merger: e.merger,
 		Authorize: e.authorizeIdentity, Disclosed: e.identityDisclosed,
 	})
 }
