@@ -281,6 +281,7 @@ func (s *Store) step(p *pending) error {
 		if err := p.fill(p.batch); err != nil {
 			return err
 		}
+		defer s.hot.Reset()
 		return s.db.ApplyNoSyncWait(p.batch, pebble.Sync)
 	}
 	for i := range p.tx.Guards {
@@ -306,6 +307,7 @@ func (s *Store) step(p *pending) error {
 	if err := s.db.ApplyNoSyncWait(w.b, pebble.Sync); err != nil {
 		return ioError(err)
 	}
+	s.hot.Committed(w.t, w.changes)
 	p.t = w.t
 	s.head.t, s.head.nextSeq, s.head.high = w.t, w.log.NextSeq, w.log.High
 	return nil

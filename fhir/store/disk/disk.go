@@ -23,6 +23,7 @@ import (
 	"hutong/fhir/search"
 	"hutong/fhir/store"
 	"hutong/fhir/store/disk/health"
+	"hutong/fhir/store/disk/hot"
 	"hutong/fhir/store/disk/intern"
 	"hutong/fhir/store/disk/keyspace"
 	"hutong/fhir/store/disk/layout"
@@ -45,7 +46,9 @@ type Options struct {
 	// in the background. nil: nothing is compared.
 	Parameters map[string]string
 
-	CacheBytes    int64            // block cache, filled as it is used; 128 MiB
+	CacheBytes    int64            // block cache and posting lists, filled as they are used; 128 MiB
+	HotBytes      int64            // of CacheBytes, for posting lists that are read often (see hot); a quarter. Negative: none
+	HotAfter      int64            // postings read from a list before it is kept; 4096
 	Cache         *pebble.Cache    // shared block cache instead of one of CacheBytes
 	MemTableBytes uint64           // one memtable; 32 MiB. Two of them stand beside the block cache under load
 	MaxOpenFiles  int              // 1000
@@ -64,6 +67,8 @@ type Options struct {
 
 func (o *Options) fill() {
 	def(&o.CacheBytes, 128<<20)
+	def(&o.HotBytes, o.CacheBytes/4)
+	o.HotBytes = max(o.HotBytes, 0)
 	def(&o.MemTableBytes, 32<<20)
 	def(&o.MaxOpenFiles, 1000)
 	def(&o.Queue, 256)
@@ -89,7 +94,7 @@ func (o *Options) fill() {
 // it, and without room for them reads every block again while it is written to.
 func (o Options) CacheSize() int64 {
 	o.fill()
-	return o.CacheBytes + 2*int64(o.MemTableBytes)
+	return o.CacheBytes - o.HotBytes + 2*int64(o.MemTableBytes)
 }
 
 func def[N int | int64 | uint64](p *N, v N) {
@@ -121,6 +126,7 @@ type Store struct {
 	lastUndo atomic.Uint64 // T of the newest commit that may have written undo rows
 	horizon  atomic.Uint64 // the oldest T that can be read: what was superseded before is gone
 	watch    watch
+	hot      *hot.Cache
 	slots    chan struct{} // search slots
 }
 
@@ -173,6 +179,9 @@ func (s *Store) begin() error {
 	horizon, _ := binary.Uvarint(v)
 	s.horizon.Store(horizon)
 	s.watch.init()
+	if s.opts.HotBytes > 0 {
+		s.hot = hot.New(s.opts.HotBytes, s.opts.HotAfter, s.head.t)
+	}
 	s.slots = make(chan struct{}, s.opts.Searches)
 	s.queue = make(chan *pending, s.opts.Queue)
 	s.syncing = make(chan *pending, s.opts.Queue)

@@ -17,7 +17,7 @@ func TestStore(t *testing.T) {
 // TestTightLimits takes the ways that a search takes only where there is much.
 func TestTightLimits(t *testing.T) {
 	t.Parallel()
-	run(t, disk.Options{MaxJoin: 1, MaxLists: 1, MaxSort: 1, Searches: 1, CacheBytes: 1 << 20, MemTableBytes: 256 << 10})
+	run(t, disk.Options{MaxJoin: 1, MaxLists: 1, MaxSort: 1, Searches: 1, CacheBytes: 1 << 20, MemTableBytes: 256 << 10, HotAfter: 1})
 }
 
 func run(t *testing.T, o disk.Options) {

@@ -5,6 +5,7 @@ import (
 
 	"hutong/fhir"
 	"hutong/fhir/search"
+	"hutong/fhir/store/disk/hot"
 	"hutong/fhir/store/disk/judge"
 	"hutong/fhir/store/disk/layout"
 	"hutong/fhir/store/disk/stream"
@@ -13,14 +14,16 @@ import (
 
 // typePlan is how a query runs on one type.
 type typePlan struct {
-	empty   bool          // some predicate cannot match
-	sweep   []tally.Range // instead of a driver: see exec.sweep
-	swept   *part
-	driver  stream.Stream
-	filters []filter
-	judge   *judge.Judge                       // what the caller may see
-	verify  []*search.Predicate                // held against the entries
-	checks  []func(c *candidate) (bool, error) // chains that were too many to list
+	empty     bool          // some predicate cannot match
+	sweep     []tally.Range // instead of a driver: see exec.sweep
+	swept     *part
+	sweptList []byte    // its key in hot.Cache
+	packed    *hot.View // the list that is swept, if it is in memory
+	driver    stream.Stream
+	filters   []filter
+	judge     *judge.Judge                       // what the caller may see
+	verify    []*search.Predicate                // held against the entries
+	checks    []func(c *candidate) (bool, error) // chains that were too many to list
 }
 
 // filter is a predicate's stream beside the driver. That of a date is opened
@@ -176,7 +179,7 @@ func (x *exec) plan(q *search.Query, t fhir.Type, sweeps bool) (*typePlan, error
 	x.note("%s: drive %s%s", t, driver.a.name, about(driver.count))
 	p.judge = judge.New(&q.Restriction, t, x.now, within(parts, driver, homes), x.s.s.names)
 	if sweeps && len(p.checks) == 0 && alone(parts, driver) {
-		if p.sweep, err = x.sweepable(driver.a, q); p.sweep != nil || err != nil {
+		if err = x.sweepable(p, driver, q); p.sweep != nil || err != nil {
 			p.swept = driver
 			return p, err
 		}

@@ -36,7 +36,8 @@ type valueRange struct {
 	// points: the range holds few values, each a list in order; otherwise it
 	// is read whole and sorted.
 	points bool
-	fixed  bool // the range holds the one value lo
+	fixed  bool     // the range holds the one value lo
+	lists  [][]byte // its lists and values, once exec.lists found them
 	// match decides on the value behind the list; nil takes all.
 	match func(value []byte) bool
 }

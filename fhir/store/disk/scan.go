@@ -44,10 +44,19 @@ type listStream struct {
 	prefix []byte // 'X', list and value
 	key    []byte
 	cur    spot
-	on     bool // stands on cur
+	on     bool  // stands on cur
+	read   int64 // postings and, as that many steps, seeks
 }
 
-func (x *exec) openList(listValue []byte) (*listStream, error) {
+// openList opens the list of a value, in memory if it is read often.
+func (x *exec) openList(listValue []byte) (stream.Stream, error) {
+	v, err := x.packed(listValue, nil)
+	if err != nil {
+		return nil, err
+	}
+	if v != nil {
+		return v.Stream(x.spend), nil
+	}
 	prefix := append([]byte{'X'}, listValue...)
 	it, err := x.tree.Iter(prefix, layout.After(prefix))
 	if err != nil {
@@ -72,6 +81,7 @@ func (l *listStream) Seek(p layout.Place) (bool, error) {
 	if l.on && l.cur.Place.Compare(p) >= 0 {
 		return true, nil
 	}
+	l.read += near
 	l.key = layout.AppendPlace(append(l.key[:0], l.prefix...), p)
 	return l.settle(l.it.SeekGE(l.key))
 }
@@ -82,6 +92,7 @@ func (l *listStream) Next() (bool, error) { return l.settle(l.it.Next()) }
 // values that start with the same bytes.
 func (l *listStream) settle(ok bool) (bool, error) {
 	for ; ok; ok = l.it.Next() {
+		l.read++
 		if err := l.x.spend(costPosting); err != nil {
 			return false, err
 		}
@@ -108,7 +119,22 @@ func (l *listStream) Place() layout.Place { return l.cur.Place }
 
 func (l *listStream) Class() uint32 { return l.cur.Class }
 
-func (l *listStream) Close() error { return l.x.tree.Done(l.it) }
+func (l *listStream) Close() error {
+	l.x.hot.Used(l.prefix[1:], l.read)
+	return l.x.tree.Done(l.it)
+}
+
+// lists gives the lists and values of a range that holds few of them; of more
+// than MaxLists some are missing.
+func (x *exec) lists(r *valueRange) (lists [][]byte, err error) {
+	if r.fixed {
+		return [][]byte{r.lo}, nil
+	}
+	if r.lists == nil {
+		r.lists, err = x.values(r, x.s.s.opts.MaxLists+1)
+	}
+	return r.lists, err
+}
 
 // holds reports whether the posting that it stands on was made by the
 // snapshot's time, and the class there.
@@ -132,10 +158,8 @@ func (x *exec) open(a *access, limit int) (st stream.Stream, enough bool, err er
 	for i := range a.ranges {
 		r := &a.ranges[i]
 		var lists [][]byte
-		if r.fixed {
-			lists = [][]byte{r.lo}
-		} else if r.points {
-			if lists, err = x.values(r, x.s.s.opts.MaxLists+1-len(in)); err != nil {
+		if r.fixed || r.points {
+			if lists, err = x.lists(r); err != nil {
 				return nil, false, join(err, stream.CloseAll(in))
 			}
 		}
@@ -276,6 +300,12 @@ func (x *exec) count(a *access, limit int) (n int, err error) {
 	}
 	for i := range a.ranges {
 		r := &a.ranges[i]
+		if held, ok, err := x.known(r); ok || err != nil {
+			if n += held; err != nil {
+				return 0, err
+			}
+			continue
+		}
 		it, err := x.tree.Iter(append([]byte{'X'}, r.lo...), append([]byte{'X'}, r.hi...))
 		if err != nil {
 			return 0, err
@@ -339,14 +369,28 @@ func (x *exec) weigh(a *access) (int, error) {
 	if a.listed {
 		return len(a.places), nil
 	}
-	var bytes uint64
+	sum := int64(0)
 	for i := range a.ranges {
 		r := &a.ranges[i]
-		n, err := x.s.s.db.EstimateDiskUsage(append([]byte{'X'}, r.lo...), append([]byte{'X'}, r.hi...))
-		if err != nil {
-			return 0, ioError(err)
+		held, ok, err := x.known(r)
+		n := int64(held)
+		if !ok && err == nil {
+			n, err = x.estimate(r.lo, r.hi)
 		}
-		bytes += n
+		if err != nil {
+			return 0, err
+		}
+		sum += n
 	}
-	return max(1024, int(bytes/postingBytes)), nil
+	return max(1024, int(sum)), nil
+}
+
+// estimate tells about how many postings stand between two lists and values, by
+// the tables that they take.
+func (x *exec) estimate(lo, hi []byte) (int64, error) {
+	n, err := x.s.s.db.EstimateDiskUsage(append([]byte{'X'}, lo...), append([]byte{'X'}, hi...))
+	if err != nil {
+		return 0, ioError(err)
+	}
+	return int64(n / postingBytes), nil
 }

@@ -12,6 +12,7 @@ import (
 	"hutong/fhir"
 	"hutong/fhir/search"
 	"hutong/fhir/store"
+	"hutong/fhir/store/disk/hot"
 	"hutong/fhir/store/disk/judge"
 	"hutong/fhir/store/disk/layout"
 	"hutong/fhir/store/disk/tree"
@@ -26,6 +27,7 @@ type exec struct {
 	notes *strings.Builder // for Explain; nil otherwise
 	depth int
 	tree  tree.Reader
+	hot   *hot.Cache // nil: read the tree only
 }
 
 func (s *snapshot) exec(ctx context.Context) *exec {
@@ -81,6 +83,7 @@ func (s *snapshot) Search(ctx context.Context, q *search.Query) (store.Page, err
 		return store.Page{}, ctxError(ctx)
 	}
 	x := s.exec(ctx)
+	x.hot = s.s.hot
 	page, err := x.page(q)
 	return page, join(err, x.tree.Close())
 }
@@ -128,6 +131,7 @@ func (s *snapshot) Explain(ctx context.Context, q *search.Query) (string, error)
 	}
 	defer leave()
 	x := s.exec(ctx)
+	x.hot = s.s.hot
 	x.notes = &strings.Builder{}
 	r, err := x.run(q)
 	if err = join(err, x.tree.Close()); err != nil {

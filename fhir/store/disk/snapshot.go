@@ -10,6 +10,8 @@ import (
 	"hutong/fhir"
 	"hutong/fhir/search"
 	"hutong/fhir/store"
+	"hutong/fhir/store/disk/hot"
+	"hutong/fhir/store/disk/judge"
 	"hutong/fhir/store/disk/layout"
 )
 
@@ -295,6 +297,44 @@ func (s *snapshot) keys(ctx context.Context, q *search.Query) ([]fhir.Key, error
 		out[i] = r.page[i].key
 	}
 	return out, nil
+}
+
+// packed gives a list of a value from memory, or the whole list of a date of
+// which no resource has two; nil where the tree is to be read.
+func (x *exec) packed(key []byte, date *search.Predicate) (*hot.View, error) {
+	if v := x.hot.View(key, x.s.t); v != nil {
+		return v, nil
+	}
+	wanted, err := x.hot.Wants(key, func() (int64, error) { return x.estimate(key, layout.After(key)) })
+	if !wanted || err != nil {
+		return nil, err
+	}
+	src := hot.Source{Fresh: x.tree.Fresh, Horizon: x.s.s.Horizon, Check: func() error { return ctxError(x.ctx) }}
+	if date != nil {
+		src.Dated, src.Span = true, judge.NewDates(date, x.s.s.names).Span
+	}
+	v, err := x.hot.Build(key, x.s.t, src)
+	x.note("read a list into memory: %v", v != nil)
+	return v, err
+}
+
+// known counts the postings of a range whose lists are in memory.
+func (x *exec) known(r *valueRange) (n int, ok bool, err error) {
+	if x.hot == nil || !r.fixed && !r.points {
+		return 0, false, nil
+	}
+	lists, err := x.lists(r)
+	if err != nil || len(lists) > x.s.s.opts.MaxLists {
+		return 0, false, err
+	}
+	for _, lv := range lists {
+		v := x.hot.View(lv, x.s.t)
+		if v == nil {
+			return 0, false, nil
+		}
+		n += v.Len()
+	}
+	return n, true, nil
 }
 
 // join gives the first error.

@@ -3,7 +3,6 @@ package disk
 import (
 	"bytes"
 	"cmp"
-	"encoding/binary"
 	"slices"
 	"strings"
 
@@ -42,8 +41,9 @@ func (x *exec) newCollector(q *search.Query) (*collector, error) {
 	if q.After == nil {
 		return c, nil
 	}
-	h, ok := decodeCursor(q.After, len(q.Sort))
-	if !ok {
+	h := hit{}
+	ok := false
+	if h.place.Ord, h.sort, h.key, ok = order.ParseCursor(q.After, len(q.Sort)); !ok {
 		return nil, fhir.Errorf(fhir.Invalid, "the page token is damaged")
 	}
 	c.cursor = &h
@@ -100,36 +100,43 @@ func alone(parts []part, driver *part) bool {
 	return true
 }
 
-// sweepable gives the ranges by which exec.sweep answers q: ranges in which no
-// place stands twice. It gives nil where there are none, and where a driver
-// comes in order and may stop after a page.
-func (x *exec) sweepable(a *access, q *search.Query) ([]tally.Range, error) {
-	if a.distinct {
-		out := make([]tally.Range, len(a.ranges))
-		for i, r := range a.ranges {
-			out[i] = tally.Range{Lo: append([]byte{'X'}, r.lo...), Hi: append([]byte{'X'}, r.hi...), Match: r.match}
+// sweepable gives p what exec.sweep answers q by: a list in memory, or ranges
+// of the tree in which no place stands twice. It gives nothing where there are
+// none, and where a driver comes in order and may stop after a page.
+func (x *exec) sweepable(p *typePlan, d *part, q *search.Query) (err error) {
+	a := d.a
+	if a.distinct && len(a.ranges) > 0 {
+		p.sweptList = a.ranges[0].lo[:4]
+		for _, r := range a.ranges {
+			p.sweep = append(p.sweep, tally.Range{Lo: append([]byte{'X'}, r.lo...), Hi: append([]byte{'X'}, r.hi...), Match: r.match})
 		}
-		return out, nil
+		p.packed, err = x.packed(p.sweptList, d.pred)
+		return err
 	}
 	if !q.Total || len(a.ranges) != 1 || !a.ranges[0].fixed && !a.ranges[0].points {
-		return nil, nil
+		return nil
 	}
-	r := &a.ranges[0]
-	lists := [][]byte{r.lo}
-	if !r.fixed {
-		var err error
-		if lists, err = x.values(r, 2); err != nil || len(lists) != 1 {
-			return nil, err
-		}
+	lists, err := x.lists(&a.ranges[0])
+	if err != nil || len(lists) != 1 {
+		return err
 	}
 	lo := append([]byte{'X'}, lists[0]...)
-	return []tally.Range{{Lo: lo, Hi: layout.After(lo), Len: len(lo) + layout.PlaceLen}}, nil
+	p.sweptList, p.sweep = lists[0], []tally.Range{{Lo: lo, Hi: layout.After(lo), Len: len(lo) + layout.PlaceLen}}
+	if p.packed, err = x.packed(p.sweptList, nil); p.packed == nil || err != nil || a.ranges[0].fixed {
+		return err
+	}
+	// What the range held under another value, and no longer does, is in the tree.
+	return x.undone(&a.ranges[0], func(value []byte, _ spot) bool {
+		if !bytes.Equal(value, lists[0][4:]) {
+			p.packed = nil
+		}
+		return p.packed != nil
+	})
 }
 
 // sweep collects the matches of a plan without filters: all are counted as they
 // lie, whatever their order, and the places of the page are kept.
 func (x *exec) sweep(p *typePlan, q *search.Query, c *collector) error {
-	x.note("count as they lie")
 	m := &candidate{x: x}
 	t := tally.Tally{T: x.s.t, Judge: p.judge, Keep: c.limit, Spend: x.spend, Ask: func(at spot) (bool, error) {
 		m.reset(at)
@@ -138,19 +145,7 @@ func (x *exec) sweep(p *typePlan, q *search.Query, c *collector) error {
 	if c.cursor != nil {
 		t.After = &c.cursor.place.Ord
 	}
-	it, err := x.tree.Iter(nil, nil)
-	if err != nil {
-		return err
-	}
-	for i := range p.sweep {
-		if err = t.Count(it, &p.sweep[i]); err != nil {
-			break
-		}
-	}
-	if err == nil {
-		err = x.sweepUndone(p, &t, it)
-	}
-	if err = join(err, x.tree.Done(it)); err != nil {
+	if err := x.tallied(p, &t); err != nil {
 		return err
 	}
 	c.total += t.Total
@@ -161,6 +156,47 @@ func (x *exec) sweep(p *typePlan, q *search.Query, c *collector) error {
 		}
 	}
 	return nil
+}
+
+// tallied counts what a sweep is to see, in memory or in the tree.
+func (x *exec) tallied(p *typePlan, t *tally.Tally) error {
+	switch {
+	case p.packed != nil && p.swept.a.distinct:
+		x.note("count the dates in memory")
+		return t.Dates(p.packed, p.swept.onDate)
+	case p.packed != nil:
+		x.note("count in memory")
+		return t.Packed(p.packed)
+	}
+	x.note("count as they lie")
+	it, err := x.tree.Iter(nil, nil)
+	if err != nil {
+		return err
+	}
+	before := x.spent
+	for i := range p.sweep {
+		if err = t.Count(it, &p.sweep[i]); err != nil {
+			break
+		}
+	}
+	x.hot.Used(p.sweptList, x.spent-before)
+	if err == nil {
+		err = x.sweepUndone(p, t, it)
+	}
+	return join(err, x.tree.Done(it))
+}
+
+// onDate holds the predicates on one date against a value of it.
+func (p *part) onDate(lo, hi int64) bool {
+	if !search.MatchDate(&p.pred.Values[0], lo, hi) {
+		return false
+	}
+	for _, also := range p.also {
+		if !search.MatchDate(&also.Values[0], lo, hi) {
+			return false
+		}
+	}
+	return true
 }
 
 // sweepUndone adds what was superseded since the snapshot, but for what the
@@ -324,47 +360,10 @@ func (c *collector) result() *result {
 	r := &result{page: c.hits, total: c.total}
 	if c.q.Count > 0 && len(c.hits) > c.q.Count {
 		r.page = c.hits[:c.q.Count]
-		r.next = encodeCursor(&r.page[c.q.Count-1])
+		last := &r.page[c.q.Count-1]
+		r.next = order.AppendCursor(last.place.Ord, last.sort, last.key)
 	}
 	return r
-}
-
-// A cursor is the place's order, the sort values and the key of the last match
-// of a page.
-
-func encodeCursor(h *hit) []byte {
-	b := binary.BigEndian.AppendUint64([]byte{1}, uint64(h.place.Ord))
-	for _, v := range h.sort {
-		if v == nil {
-			b = binary.AppendUvarint(b, 0)
-			continue
-		}
-		b = append(binary.AppendUvarint(b, uint64(len(v))+1), v...)
-	}
-	return append(b, h.key.String()...)
-}
-
-func decodeCursor(b []byte, sorts int) (h hit, ok bool) {
-	if len(b) < 9 || b[0] != 1 {
-		return h, false
-	}
-	h.place.Ord = layout.Ord(binary.BigEndian.Uint64(b[1:]))
-	b = b[9:]
-	for range sorts {
-		n, k := binary.Uvarint(b)
-		if k <= 0 || n > uint64(len(b)-k)+1 {
-			return h, false
-		}
-		b = b[k:]
-		var v order.Value
-		if n > 0 {
-			v = append(order.Value{}, b[:n-1]...)
-			b = b[n-1:]
-		}
-		h.sort = append(h.sort, v)
-	}
-	h.key, ok = fhir.ParseKey(string(b))
-	return h, ok
 }
 
 // sortValue gives the candidate's value under a criterion: its smallest when

@@ -35,7 +35,7 @@ const regionPatients = 150
 func newRegion(t *testing.T, several bool) *region {
 	t.Helper()
 	w := storetest.NewWorld()
-	s, err := disk.Open("db", disk.Options{Extract: w.Extract, VFS: vfs.NewMem(), MaxJoin: 40})
+	s, err := disk.Open("db", disk.Options{Extract: w.Extract, VFS: vfs.NewMem(), MaxJoin: 40, HotAfter: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,14 @@ type txWriter struct {
 	versions []fhir.Version
 	made     []made
 	undo     bool
+	ended    []taken
+}
+
+// taken is a posting that the transaction takes away.
+type taken struct {
+	listValue []byte
+	was       layout.Place
+	class     uint32
 }
 
 // made is what one op makes.
@@ -234,10 +242,27 @@ func (w *txWriter) stays(i int) bool {
 	return m.live && w.p.tx.Ops[i].Method != fhir.Deleted && m.place == m.was && m.class == m.old.ClassAt(m.rid)
 }
 
-// post writes the postings that are new, in the order of their lists and
-// values.
+// post writes the new postings, in the order of their lists and values.
 func (w *txWriter) post() {
 	value := make([]byte, 0, 16)
+	w.posted(func(listValue []byte, m *made) {
+		w.h.key = layout.PostingKey(w.h.key, listValue, m.place)
+		value = layout.AppendPosted(value[:0], w.t, m.class)
+		w.set(w.h.key, value)
+	})
+}
+
+// changes tells the postings that the transaction ended, then those it made.
+func (w *txWriter) changes(visit func(listValue []byte, p layout.Place, class uint32, end bool)) {
+	for i := range w.ended {
+		e := &w.ended[i]
+		visit(e.listValue, e.was, e.class, true)
+	}
+	w.posted(func(listValue []byte, m *made) { visit(listValue, m.place, m.class, false) })
+}
+
+// posted visits the postings that are new.
+func (w *txWriter) posted(visit func(listValue []byte, m *made)) {
 	for _, ref := range w.p.order {
 		m, prep := &w.made[ref.op], &w.p.ops[ref.op]
 		if m.none {
@@ -250,9 +275,7 @@ func (w *txWriter) post() {
 		} else if k = prep.postings.Keys()[ref.key]; w.stays(int(ref.op)) && m.old.Has(k) {
 			continue
 		}
-		w.h.key = layout.PostingKey(w.h.key, k, m.place)
-		value = layout.AppendPosted(value[:0], w.t, m.class)
-		w.set(w.h.key, value)
+		visit(k, m)
 	}
 }
 
@@ -270,6 +293,8 @@ func (w *txWriter) close(listValue []byte, was layout.Place) error {
 	w.h.key = layout.UndoKey(w.h.key, listValue, was, w.t)
 	w.set(w.h.key, from)
 	w.undo = true
+	_, class := layout.PostedOf(from)
+	w.ended = append(w.ended, taken{listValue, was, class})
 	return nil
 }
 

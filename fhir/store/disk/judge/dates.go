@@ -33,7 +33,7 @@ func (d *Dates) Of(class uint32, p layout.Place) (Verdict, error) {
 		return Maybe, nil
 	}
 	if d.class != class {
-		span, err := d.spanOf(class)
+		span, err := d.Span(class)
 		if err != nil {
 			return No, err
 		}
@@ -51,8 +51,10 @@ func (d *Dates) Of(class uint32, p layout.Place) (Verdict, error) {
 	return No, nil
 }
 
-func (d *Dates) spanOf(class uint32) (int64, error) {
-	if span, known := d.spans[class]; known {
+// Span is the length of the date that a class tells, in microseconds; 0 if it
+// does not tell it.
+func (d *Dates) Span(class uint32) (int64, error) {
+	if span, known := d.spans[class]; known || class == 0 {
 		return span, nil
 	}
 	name, err := d.names.Name(class)

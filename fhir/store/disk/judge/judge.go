@@ -141,6 +141,19 @@ func (j *Judge) Of(class uint32, p layout.Place) (Verdict, error) {
 	return j.last.of(p), nil
 }
 
+// Settled gives the verdict on all candidates of a class, if it does not depend
+// on the place.
+func (j *Judge) Settled(class uint32) (v Verdict, settled bool, err error) {
+	if j.all {
+		return Yes, true, nil
+	}
+	r, err := j.ruling(class)
+	if err != nil {
+		return No, false, err
+	}
+	return r.verdict, r.settled && r.verdict != Maybe, nil
+}
+
 func (j *Judge) ruling(class uint32) (*ruling, error) {
 	if r := j.rulings[class]; r != nil {
 		return r, nil

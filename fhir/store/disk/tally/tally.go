@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"hutong/fhir"
+	"hutong/fhir/store/disk/hot"
 	"hutong/fhir/store/disk/judge"
 	"hutong/fhir/store/disk/layout"
 	"hutong/fhir/store/disk/stream"
@@ -121,6 +122,85 @@ func (t *Tally) cut() {
 		n++
 	}
 	t.kept = t.kept[:n]
+}
+
+// Packed counts a list that is held in memory: by its classes where they settle
+// who sees it, so that only the places of the page are looked at.
+func (t *Tally) Packed(v *hot.View) error {
+	total, settled, err := t.classes(v)
+	if err != nil {
+		return err
+	}
+	if settled {
+		t.Total += total
+		if err := t.Spend(int64(v.Len())); err != nil || t.Keep == 0 {
+			return err
+		}
+	}
+	spend := t.Spend
+	if settled {
+		spend = func(int64) error { return nil } // was paid
+	}
+	st, from := v.Stream(spend), layout.Place{}
+	if settled && t.After != nil {
+		from.Ord = *t.After
+	}
+	ok, err := st.Seek(from)
+	for behind := 0; ok && err == nil; ok, err = st.Next() {
+		p := stream.Spot{Place: st.Place(), Class: st.Class()}
+		if !settled {
+			if err = t.Add(p); err != nil {
+				break
+			}
+			continue
+		}
+		if behind >= t.Keep && p.Ord > t.kept[len(t.kept)-1].Ord {
+			break
+		}
+		if v, _, jerr := t.Judge.Settled(p.Class); jerr != nil || v != judge.Yes {
+			err = jerr
+			continue
+		}
+		if t.kept = append(t.kept, p); t.After == nil || p.Ord > *t.After {
+			behind++
+		}
+	}
+	if cerr := st.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// classes adds up what the classes of a list settle; ok is false if they do not
+// settle all.
+func (t *Tally) classes(v *hot.View) (total int, ok bool, err error) {
+	ok = true
+	v.Kinds(func(class uint32, n int) bool {
+		var verdict judge.Verdict
+		if verdict, ok, err = t.Judge.Settled(class); verdict == judge.Yes {
+			total += n
+		}
+		return ok && err == nil
+	})
+	return total, ok, err
+}
+
+// Dates counts those postings of a list of dates that match.
+func (t *Tally) Dates(v *hot.View, match func(lo, hi int64) bool) error {
+	if err := t.Spend(int64(v.Len())); err != nil {
+		return err
+	}
+	count := t.Keep == 0 && t.Judge.All()
+	return v.Dates(func(at stream.Spot, lo, hi int64) error {
+		switch {
+		case !match(lo, hi):
+			return nil
+		case count:
+			t.Total++
+			return nil
+		}
+		return t.Add(at)
+	})
 }
 
 // First gives the kept places in order: at least Keep of them behind After, if
