@@ -10,6 +10,7 @@ import (
 
 	"hutong/fhir"
 	"hutong/fhir/search"
+	"hutong/fhir/store/disk/judge"
 	"hutong/fhir/store/disk/layout"
 	"hutong/fhir/store/disk/order"
 	"hutong/fhir/store/disk/tally"
@@ -249,20 +250,23 @@ func (c *collector) insert(h hit) {
 	c.hits = slices.Insert(c.hits, at, h)
 }
 
-// settle sorts the waiting matches, all of one type, into the hits. Of few the
-// values are read from their bodies; of more from the posting lists of the
+// settle sorts the waiting matches, all of one type, into the hits. A date is
+// told by the posting that was matched, if its class says so. Other values of
+// few are read from their bodies; of more from the posting lists of the
 // criteria, where a value costs about a hundredth of a body.
 func (c *collector) settle(x *exec, t fhir.Type) error {
 	waiting := c.waiting
 	c.waiting = c.waiting[:0]
 	tables := make([]sortTable, len(c.q.Sort))
-	if len(waiting) > x.s.s.opts.MaxSort {
-		for i := range tables {
+	for i := range tables {
+		k := &c.q.Sort[i]
+		if len(waiting) > x.s.s.opts.MaxSort {
 			var err error
-			if tables[i], err = x.sortTable(t, &c.q.Sort[i], waiting); err != nil {
+			if tables[i], err = x.sortTable(t, k, waiting); err != nil {
 				return err
 			}
 		}
+		tables[i].dates = judge.NewDates(&search.Predicate{Param: k.Param}, x.s.s.names)
 	}
 	m := &candidate{x: x}
 	for _, p := range waiting {
@@ -293,9 +297,15 @@ func (c *collector) settle(x *exec, t fhir.Type) error {
 type sortTable struct {
 	values map[layout.RID]order.Value
 	cut    map[layout.RID]bool // have a value that is longer than its posting
+	dates  *judge.Dates        // tells the value by class and order; nil for what is no date
 }
 
 func (t *sortTable) value(m *candidate, k *search.SortKey) (order.Value, error) {
+	if t.dates != nil {
+		if span, err := t.dates.Span(m.class); span > 0 || err != nil {
+			return layout.AppendInt(nil, m.place.Ord.Moment()*1000), err
+		}
+	}
 	if t.values == nil || t.cut[m.place.RID] {
 		return m.sortValue(k)
 	}
