@@ -1,17 +1,14 @@
 package mpi
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"hutong/fhir"
 	"hutong/fhir/store"
 	"hutong/mpi/block"
 	"hutong/mpi/link"
@@ -29,9 +26,12 @@ type change struct {
 	rows    map[string]*row      // that change
 	persons map[string]*person   // that change
 	says    map[string]*decision // human decisions that change, by pair; nil = withdrawn
+	minted  []string             // persons whose ids are new
 	prefer  map[string]string    // record -> person that it should return to (undo)
 	writes  map[string]store.Write
 	order   []string
+	asked   map[string]map[string][]byte // what others gave
+	seen    map[string]bool              // ids of the records, persons, tasks and proposals that were looked at
 
 	at      time.Time
 	id      string // of the journal entry
@@ -49,13 +49,27 @@ type change struct {
 	before, after []Membership
 	decided       []decided
 	refused       []link.Refusal
+
+	opened, overlaid int64 // tasks and reports, to be counted
 }
+
+// keys are those under which the subject meets others, before and after.
+func (c *change) keys() []block.Key {
+	if c.subject == nil {
+		return nil
+	}
+	return slices.Concat(c.had, c.subject.keys)
+}
+
+// usualWrites is how many rows a new person's feed writes, about.
+const usualWrites = 40
 
 func newChange(x *Index, subject *row) *change {
 	at := x.now()
 	return &change{
 		x: x, subject: subject, at: at, id: x.nextID(at),
-		rows: map[string]*row{}, persons: map[string]*person{}, says: map[string]*decision{}, writes: map[string]store.Write{},
+		rows: map[string]*row{}, persons: map[string]*person{}, says: map[string]*decision{},
+		writes: make(map[string]store.Write, usualWrites), order: make([]string, 0, usualWrites), seen: map[string]bool{}, asked: map[string]map[string][]byte{},
 	}
 }
 
@@ -101,6 +115,7 @@ func (c *change) row(old, next *row) {
 
 // getRow reads a row as it will be.
 func (c *change) getRow(ctx context.Context, id string) (*row, error) {
+	c.seen[id] = true
 	if r, ok := c.rows[id]; ok {
 		return r, nil
 	}
@@ -138,10 +153,34 @@ func (c *change) setEdges(ctx context.Context, verdicts map[string]link.Verdict)
 // others is Index.others, spared for a record of which nothing is stored yet
 // (but what humans decided of it, which Restore may have put there before).
 func (c *change) others(ctx context.Context, prefix, id string) (map[string][]byte, error) {
+	c.seen[id] = true
 	if c.isNew && id == c.subject.ID && prefix != decisionPrefix {
 		return nil, nil
 	}
-	return c.x.others(ctx, prefix, id)
+	if stored, ok := c.asked[prefix+id]; ok {
+		return stored, nil
+	}
+	stored, err := c.x.others(ctx, prefix, id)
+	if err == nil {
+		c.asked[prefix+id] = stored
+	}
+	return stored, err
+}
+
+// personRow, taskRow and proposalRow read what is stored, and note that it was read.
+func (c *change) personRow(ctx context.Context, id string) (*person, error) {
+	c.seen[id] = true
+	return c.x.personRow(ctx, id)
+}
+
+func (c *change) taskRow(ctx context.Context, id string) (*Task, error) {
+	c.seen[id] = true
+	return c.x.task(ctx, id)
+}
+
+func (c *change) proposalRow(ctx context.Context, id string) (*Proposal, error) {
+	c.seen[id] = true
+	return c.x.proposal(ctx, id)
 }
 
 // edgesOf reads the certain edges of a record as they will be.
@@ -221,18 +260,21 @@ func (c *change) say(a, b string, d *decision, before *decision) {
 // commit writes the journal entry and everything that follows from it, and
 // refreshes the caches. Conflict if others changed a row or person meanwhile.
 func (c *change) commit(ctx context.Context) error {
-	c.finishRows()
-	c.journal()
-	writes := make([]store.Write, 0, len(c.order))
-	for _, k := range c.order {
-		writes = append(writes, c.writes[k])
+	g := newGroup(c.x)
+	g.add(c)
+	return g.commit(ctx)
+}
+
+// done brings caches and lists up to date after the change was written.
+func (c *change) done() {
+	stats := &c.x.stats
+	stats.reviews.Add(c.opened)
+	stats.overlays.Add(c.overlaid)
+	if c.subject != nil {
+		stats.feeds.Add(1)
 	}
-	if err := c.x.space.Apply(ctx, writes); err != nil {
-		if errors.Is(err, fhir.E(fhir.Conflict)) {
-			return cmp.Or(c.refresh(ctx), fhir.E(fhir.Conflict))
-		}
-		c.forget()
-		return err
+	if len(c.before) > 0 && len(c.after) > 0 {
+		stats.links.Add(1)
 	}
 	if s := c.x.filling.Load(); s != nil && c.subject != nil {
 		s.Put(c.subject.ID, c.had, c.subject.keys)
@@ -246,7 +288,6 @@ func (c *change) commit(ctx context.Context) error {
 	if len(c.before) > 0 || len(c.after) > 0 {
 		c.x.changed()
 	}
-	return nil
 }
 
 // refresh reads what others changed meanwhile.

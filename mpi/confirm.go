@@ -296,7 +296,7 @@ func (c *change) moot(ctx context.Context, id string) error {
 	if id == "" {
 		return nil
 	}
-	p, err := c.x.proposal(ctx, id)
+	p, err := c.proposalRow(ctx, id)
 	if err != nil || p == nil || p.Status != Pending {
 		return err
 	}

@@ -68,7 +68,8 @@ func crowded() *hospital {
 }
 
 // feedUntilKilled opens the index in dir and feeds everything, each hospital
-// from a goroutine of its own, all of them the same person at the same time.
+// from a goroutine of its own, all of them the same person at the same time. One
+// more hears of them together, with the next person's.
 func feedUntilKilled(dir string) error {
 	st, err := disk.Open(dir, disk.Options{})
 	if err != nil {
@@ -81,6 +82,13 @@ func feedUntilKilled(dir string) error {
 	for p := range crowd {
 		var wg sync.WaitGroup
 		errs := make([]error, feeders)
+		var together []fhir.Version
+		for f := range feeders {
+			for n := range 2 {
+				together = append(together, fhir.Version{Key: key(fmt.Sprintf("p%02d-f%d", min(p+n, crowd-1), f)), VersionID: 1})
+			}
+		}
+		wg.Go(func() { x.Committed(context.Background(), together) })
 		for f := range feeders {
 			wg.Go(func() { errs[f] = x.Feed(context.Background(), key(fmt.Sprintf("p%02d-f%d", p, f)), 1) })
 		}

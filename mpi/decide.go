@@ -341,7 +341,7 @@ func (c *change) reopen(ctx context.Context, id string) error {
 	if id == "" {
 		return nil
 	}
-	t, err := c.x.task(ctx, id)
+	t, err := c.taskRow(ctx, id)
 	if err != nil || t == nil || t.Status == StatusOpen {
 		return err
 	}

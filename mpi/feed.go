@@ -1,15 +1,18 @@
 package mpi
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"hutong/fhir"
+	"hutong/fhir/store"
 	"hutong/mpi/block"
 	"hutong/mpi/link"
 	"hutong/mpi/normal"
-	"hutong/mpi/score"
 	"hutong/mpi/source"
 )
 
@@ -20,12 +23,15 @@ const maxRetries = 16
 // Committed takes in the Patients among versions before the response leaves.
 // What fails here, or misses the deadline, reaches the index again by Feed.
 func (x *Index) Committed(ctx context.Context, versions []fhir.Version) {
+	var heard []notice
 	for _, v := range versions {
-		if v.Type != "Patient" {
-			continue
+		if v.Type == "Patient" {
+			heard = append(heard, notice{v.Key, v.VersionID, v.VersionID == 1})
 		}
-		if err := x.Feed(ctx, v.Key, v.VersionID); err != nil {
-			x.log.Warn().Err(err).Str("patient", v.ID).Uint64("version", v.VersionID).Msg("mpi: a version will be taken in by the event feed")
+	}
+	for part := range slices.Chunk(heard, maxGroup) {
+		if err := x.feed(ctx, part); err != nil {
+			x.log.Warn().Err(err).Int("patients", len(part)).Str("first", part[0].key.ID).Msg("mpi: versions will be taken in by the event feed")
 		}
 	}
 }
@@ -44,45 +50,114 @@ func (x *Index) Feed(ctx context.Context, k fhir.Key, versionID uint64) error {
 	if k.Type != "Patient" {
 		return nil
 	}
-	x.gate.RLock()
-	defer x.gate.RUnlock()
-	for range maxRetries {
-		err := x.feedOnce(ctx, k, versionID)
-		if !errors.Is(err, fhir.E(fhir.Conflict)) {
-			return err
-		}
-		x.stats.retries.Add(1)
-	}
-	return fhir.Errorf(fhir.Busy, "mpi: the persons of a record keep changing")
+	return x.feed(ctx, []notice{{k, versionID, false}})
 }
 
-func (x *Index) feedOnce(ctx context.Context, k fhir.Key, versionID uint64) error {
-	old, err := x.row(ctx, k.ID)
-	if err != nil {
-		return err
+// notice says that a source Patient has a version. first: the store has just
+// made its first one, so the index knows nothing of it yet; where it does, the
+// condition of the row's write tells.
+type notice struct {
+	key     fhir.Key
+	version uint64
+	first   bool
+}
+
+// maxGroup bounds how many records are decided and written at once: those whose
+// feeds could meet them wait so long.
+const maxGroup = 64
+
+// feed takes in several records, in groups that are written at once. A record
+// that has to do with one before it waits for the next group. One that cannot
+// be taken in keeps none of the others out.
+func (x *Index) feed(ctx context.Context, heard []notice) error {
+	x.gate.RLock()
+	defer x.gate.RUnlock()
+	var errs []error
+	for tries := 0; len(heard) > 0; {
+		left, overtaken, err := x.feedGroup(ctx, heard)
+		errs = append(errs, err)
+		if overtaken {
+			x.stats.retries.Add(1)
+			if tries++; tries == maxRetries {
+				errs = append(errs, fhir.Errorf(fhir.Busy, "mpi: the persons of a record keep changing"))
+				break
+			}
+		}
+		heard = left
 	}
-	if old != nil && old.head.Version >= versionID {
-		x.stats.unchanged.Add(1)
-		return nil
+	return errors.Join(errs...)
+}
+
+// arrival is a version on its way into the index.
+type arrival struct {
+	notice
+	old, next *row
+}
+
+// feedGroup takes in those that have nothing to do with one another, the first
+// always, and gives the others. overtaken: somebody else changed the same
+// records or persons meanwhile, and what is left is to be looked at anew.
+func (x *Index) feedGroup(ctx context.Context, heard []notice) (left []notice, overtaken bool, err error) {
+	var errs []error
+	var in []arrival
+	var points []uint64
+	for _, n := range heard {
+		a := arrival{notice: n}
+		known, err := x.observe(ctx, &a)
+		errs = append(errs, err)
+		if err == nil && !known {
+			in, points = append(in, a), append(points, meetingPoints(n.key.ID, a.old, a.next)...)
+		}
 	}
-	next, err := x.observe(ctx, k, versionID)
-	if err != nil {
-		return err
-	}
-	unlock := x.locks.lock(meetingPoints(k.ID, old, next))
+	unlock := x.locks.lock(points)
 	defer unlock()
-	now, err := x.row(ctx, k.ID)
+	g := newGroup(x)
+	for i := range in {
+		joined, changed, err := x.admit(ctx, g, &in[i])
+		errs = append(errs, err)
+		if err == nil && !joined {
+			left, overtaken = append(left, in[i].notice), overtaken || changed
+		}
+	}
+	err = g.commit(ctx)
+	if errors.Is(err, fhir.E(fhir.Conflict)) {
+		left, overtaken, err = left[:0], true, nil
+		for i := range in {
+			in[i].first = false
+			left = append(left, in[i].notice)
+		}
+	}
+	return left, overtaken, errors.Join(append(errs, err)...)
+}
+
+// admit decides what an arrival changes and adds it to the group. It is not
+// joined if it has to do with another of the group, or if what is known of it
+// has changed since it was observed.
+func (x *Index) admit(ctx context.Context, g *group, a *arrival) (joined, changed bool, err error) {
+	now, err := x.rowOf(ctx, a.notice)
 	switch {
 	case err != nil:
-		return err
-	case now != nil && now.head.Version >= next.head.Version:
+		return false, false, err
+	case now != nil && now.head.Version >= a.next.head.Version:
 		x.stats.unchanged.Add(1)
-		return nil
-	case (now == nil) != (old == nil) || now != nil && !slices.Equal(now.keys, old.keys):
-		return fhir.E(fhir.Conflict)
+		return true, false, nil
+	case (now == nil) != (a.old == nil) || now != nil && !slices.Equal(now.keys, a.old.keys):
+		return false, true, nil
 	}
-	x.stats.feeds.Add(1)
-	return x.take(ctx, now, next)
+	c, err := x.take(ctx, now, a.next)
+	if err != nil {
+		return false, false, err
+	}
+	return g.add(c), false, nil
+}
+
+// rowOf is what the index knows of a record. What nothing can be known of is not
+// looked for.
+func (x *Index) rowOf(ctx context.Context, n notice) (*row, error) {
+	if r, ok := x.rows.get(n.key.ID); ok || n.first {
+		return r, nil
+	}
+	return x.readRow(ctx, n.key.ID)
 }
 
 // meetingPoints are the locks of a feed: every key under which the record
@@ -103,9 +178,23 @@ func meetingPoints(id string, rows ...*row) []uint64 {
 // ownKey is a meeting point of a record with those that link to it.
 func ownKey(id string) block.Key { return block.Identifier("patient|" + id) }
 
-// observe reads the source Patient into a row that has no person yet.
+// observe finds what is known of the record and what it is now. known says that
+// the index has that version, or a later one.
+func (x *Index) observe(ctx context.Context, a *arrival) (known bool, err error) {
+	if a.old, err = x.rowOf(ctx, a.notice); err != nil {
+		return false, err
+	}
+	if a.old != nil && a.old.head.Version >= a.version {
+		x.stats.unchanged.Add(1)
+		return true, nil
+	}
+	a.next, err = x.look(ctx, a.key, a.version)
+	return false, err
+}
+
+// look reads the source Patient into a row that has no person yet.
 // versionID stands in where a deletion is reported without its number.
-func (x *Index) observe(ctx context.Context, k fhir.Key, versionID uint64) (*row, error) {
+func (x *Index) look(ctx context.Context, k fhir.Key, versionID uint64) (*row, error) {
 	res, err := x.read(ctx, k)
 	r := &row{ID: k.ID, rec: &normal.Record{}, head: rowHead{Version: res.VersionID, Custodian: res.Facts.Custodian, Updated: res.LastUpdated}}
 	switch {
@@ -137,8 +226,8 @@ func (x *Index) observe(ctx context.Context, k fhir.Key, versionID uint64) (*row
 	return r, nil
 }
 
-// take decides what a new version of a record changes, and commits it.
-func (x *Index) take(ctx context.Context, old, next *row) error {
+// take decides what a new version of a record changes.
+func (x *Index) take(ctx context.Context, old, next *row) (*change, error) {
 	if old != nil {
 		next.head.Person, next.head.Origin = old.head.Person, old.head.Origin
 		if next.head.Deleted {
@@ -149,23 +238,23 @@ func (x *Index) take(ctx context.Context, old, next *row) error {
 	c.actor, c.action = systemActor, actionFeed
 	c.row(old, next)
 	if err := c.domains(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	verdicts, err := c.compare(ctx, next)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := c.setEdges(ctx, verdicts); err != nil {
-		return err
+		return nil, err
 	}
 	if err := c.settle(ctx, []string{next.ID}); err != nil {
-		return err
+		return nil, err
 	}
 	if err := c.review(ctx, verdicts); err != nil {
-		return err
+		return nil, err
 	}
 	c.overlay(old)
-	return c.commit(ctx)
+	return c, nil
 }
 
 // compare holds a record against every record that it meets, itself left out.
@@ -180,7 +269,7 @@ func (c *change) compare(ctx context.Context, r *row) (map[string]link.Verdict, 
 		if id == r.ID {
 			continue
 		}
-		other, err := x.row(ctx, id)
+		other, err := c.getRow(ctx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -196,104 +285,96 @@ func (c *change) compare(ctx context.Context, r *row) (map[string]link.Verdict, 
 	return out, nil
 }
 
-// maxCandidates bounds how many records one record is compared with, beside
-// those that share an identifier: a bound on the time of a feed or a match. What
-// it costs is counted (Stats.Skipped): a question in the queue or, where the
-// region's model lets demographics link (thresholds.link), a link.
-const maxCandidates = 1000
-
-// candidates are the records under keys, each once, in order of meeting:
-// identifiers first. Lists that are too long, and those beyond maxCandidates,
-// are passed over and counted.
-func (x *Index) candidates(ctx context.Context, keys []block.Key) ([]string, error) {
-	var out []string
-	seen := make(map[string]bool)
-	for _, k := range keys {
-		if len(out) >= maxCandidates && k.Pass != block.ByID {
-			x.stats.skipped.Add(1)
-			continue
-		}
-		ids, over, err := x.posted(ctx, k)
-		if err != nil {
-			return nil, err
-		}
-		if over {
-			x.stats.skipped.Add(1)
-			if k.Pass != block.ByID {
-				continue
-			}
-		}
-		for _, id := range ids {
-			if !seen[id] {
-				seen[id] = true
-				out = append(out, id)
-			}
-		}
-	}
-	return out, nil
+// group is changes that are written together. None of them looked at what one
+// before it writes, so together they do what they would do one after the other.
+type group struct {
+	x       *Index
+	changes []*change
+	keys    map[block.Key]bool // under which their records meet others
+	written map[string]bool    // ids of the records, persons, tasks and proposals that they write
 }
 
-func blockKey(k block.Key, patient string) []byte {
-	return append(k.Append([]byte{blockPrefix}), patient...)
+func newGroup(x *Index) *group {
+	return &group{x: x, keys: map[block.Key]bool{}, written: map[string]bool{}}
 }
 
-// posted lists the patients under a block key, at most the pass's cap; over
-// says that there are more. Those of an identifier are given all the same.
-func (x *Index) posted(ctx context.Context, k block.Key) (ids []string, over bool, err error) {
-	if s := x.lists.Load(); s != nil {
-		if ids, over, ok := s.List(k); ok && (!over || k.Pass != block.ByID) {
-			return ids, over, nil
+// add takes a change in, unless it has to do with one that is in.
+func (g *group) add(c *change) bool {
+	c.finishRows()
+	c.journal()
+	if len(g.changes) > 0 && g.meets(c) {
+		return false
+	}
+	g.changes = append(g.changes, c)
+	for _, k := range c.keys() {
+		g.keys[k] = true
+	}
+	for _, k := range c.order {
+		if id, ok := stateOf(k); ok {
+			g.written[id] = true
 		}
 	}
-	from := blockKey(k, "")
-	kvs, err := x.space.Scan(ctx, from, behind(from), k.Pass.Cap()+1)
-	if err != nil {
-		return nil, false, err
-	}
-	for _, kv := range kvs {
-		ids = append(ids, string(kv.Key[len(from):]))
-	}
-	return ids, len(kvs) > k.Pass.Cap(), nil
+	return true
 }
 
-// mergeWeight puts a hospital's own merge before every link by evidence.
-const mergeWeight = 1000
-
-// judge is the rules' verdict on two rows, with what their hospital says of
-// them: its own merge of two of its own records counts, unless they must stay
-// apart or contradict each other about life and death.
-func (x *Index) judge(rules *link.Rules, a, b *row) link.Verdict {
-	v := rules.Decide(a.rec, b.rec, x.now())
-	life := link.Against(a.rec, b.rec, a.head.Life, b.head.Life)
-	if life != "" && v.Kind == link.Link {
-		v.Kind, v.Reasons, v.Score.Grade = link.Review, append([]link.Reason{life}, v.Reasons...), score.Probable
+func (g *group) meets(c *change) bool {
+	if slices.ContainsFunc(c.keys(), func(k block.Key) bool { return g.keys[k] }) {
+		return true
 	}
-	if !merges(a, b) && !merges(b, a) || v.Kind == link.Link {
-		return v
-	}
-	if a.head.Custodian != b.head.Custodian || a.rec.Emergency() || b.rec.Emergency() || link.Apart(a.rec, b.rec) != "" || life != "" {
-		v.Kind, v.Reasons = link.Review, append([]link.Reason{link.SourceMerge}, v.Reasons...)
-		return v
-	}
-	v.Kind, v.Reasons = link.Link, []link.Reason{link.SourceMerge}
-	v.Score.Weight, v.Score.Grade = mergeWeight, score.Certain
-	return v
-}
-
-// merges reports that a's hospital says a and b are one record: by the id of
-// the other Patient, or by its identifier (ITI-104).
-func merges(a, b *row) bool {
-	for _, l := range a.head.Links {
-		if l.Type != "replaced-by" && l.Type != "replaces" {
-			continue
+	for id := range c.seen {
+		if g.written[id] {
+			return true
 		}
-		if l.Other == b.ID || l.Token != "" && carries(b.rec, l.Token) {
+	}
+	for _, k := range c.order {
+		if id, ok := stateOf(k); ok && g.written[id] {
 			return true
 		}
 	}
 	return false
 }
 
-func carries(r *normal.Record, token string) bool {
-	return slices.ContainsFunc(r.IDs, func(id normal.Identifier) bool { return id.Token() == token })
+// stateOf gives the id whose state a stored key holds; none for postings, of
+// which keys tell, and for what no change looks at: journal, lists and reports.
+func stateOf(key string) (id string, ok bool) {
+	kind, rest, _ := strings.Cut(key, "/")
+	switch kind + "/" {
+	case rowPrefix, personPrefix, edgePrefix, decisionPrefix, taskPrefix, taskOfPrefix, proposalPrefix:
+		id, _, _ = strings.Cut(rest, sep)
+		return id, true
+	}
+	return "", false
+}
+
+// commit writes the changes in one Apply and brings caches and lists up to date.
+func (g *group) commit(ctx context.Context) error {
+	if len(g.changes) == 0 {
+		return nil
+	}
+	err := g.x.space.Apply(ctx, g.writes())
+	conflict := errors.Is(err, fhir.E(fhir.Conflict))
+	for _, c := range g.changes {
+		switch {
+		case err == nil:
+			c.done()
+		case !conflict:
+			c.forget()
+		default:
+			err = cmp.Or(c.refresh(ctx), err)
+		}
+	}
+	return err
+}
+
+// writes are those of all changes in the order of their keys, in which a tree
+// takes them in with less work. What two write alike is written once.
+func (g *group) writes() []store.Write {
+	var out []store.Write
+	for _, c := range g.changes {
+		for _, k := range c.order {
+			out = append(out, c.writes[k])
+		}
+	}
+	slices.SortFunc(out, func(a, b store.Write) int { return bytes.Compare(a.Key, b.Key) })
+	return slices.CompactFunc(out, func(a, b store.Write) bool { return bytes.Equal(a.Key, b.Key) })
 }

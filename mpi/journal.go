@@ -90,9 +90,6 @@ func (c *change) journal() {
 	if len(c.before) > 0 || len(c.after) > 0 {
 		c.set(outboxPrefix+e.ID, e.Action)
 	}
-	if len(c.before) > 0 && len(c.after) > 0 {
-		c.x.stats.links.Add(1)
-	}
 }
 
 // describe says what a feed turned out to do, and by which evidence.
@@ -303,7 +300,7 @@ func (c *change) overlay(old *row) {
 	if reasons == nil {
 		return
 	}
-	c.x.stats.overlays.Add(1)
+	c.overlaid++
 	c.write(report.OverlayWrite(report.Overlay{
 		ID: c.id, Organization: c.subject.head.Custodian, Patient: c.subject.ID, Version: old.head.Version, By: c.subject.head.Version,
 		At: c.at.UTC(), Before: old.head.Person, After: c.rows[c.subject.ID].head.Person, Reasons: reasons,

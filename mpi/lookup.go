@@ -304,7 +304,7 @@ func (x *Index) Links(ctx context.Context, k fhir.Key) ([]Link, error) {
 
 // evidence lists the links of a with members behind it in order.
 func (x *Index) evidence(ctx context.Context, a fhir.Key, members []fhir.Key) ([]Link, error) {
-	c := &change{x: x}
+	c := newChange(x, nil)
 	edges, err := c.edgesOf(ctx, a.ID)
 	if err != nil {
 		return nil, err

@@ -235,3 +235,105 @@ func narrow(found []Candidate, o MatchOptions) []Candidate {
 	}
 	return found[:min(len(found), o.Count)]
 }
+
+// maxCandidates bounds how many records one record is compared with, beside
+// those that share an identifier: a bound on the time of a feed or a match. What
+// it costs is counted (Stats.Skipped): a question in the queue or, where the
+// region's model lets demographics link (thresholds.link), a link.
+const maxCandidates = 1000
+
+// candidates are the records under keys, each once, in order of meeting:
+// identifiers first. Lists that are too long, and those beyond maxCandidates,
+// are passed over and counted.
+func (x *Index) candidates(ctx context.Context, keys []block.Key) ([]string, error) {
+	var out []string
+	seen := make(map[string]bool)
+	for _, k := range keys {
+		if len(out) >= maxCandidates && k.Pass != block.ByID {
+			x.stats.skipped.Add(1)
+			continue
+		}
+		ids, over, err := x.posted(ctx, k)
+		if err != nil {
+			return nil, err
+		}
+		if over {
+			x.stats.skipped.Add(1)
+			if k.Pass != block.ByID {
+				continue
+			}
+		}
+		for _, id := range ids {
+			if !seen[id] {
+				seen[id] = true
+				out = append(out, id)
+			}
+		}
+	}
+	return out, nil
+}
+
+func blockKey(k block.Key, patient string) []byte {
+	return append(k.Append([]byte{blockPrefix}), patient...)
+}
+
+// posted lists the patients under a block key, at most the pass's cap; over
+// says that there are more. Those of an identifier are given all the same.
+func (x *Index) posted(ctx context.Context, k block.Key) (ids []string, over bool, err error) {
+	if s := x.lists.Load(); s != nil {
+		if ids, over, ok := s.List(k); ok && (!over || k.Pass != block.ByID) {
+			return ids, over, nil
+		}
+	}
+	from := blockKey(k, "")
+	kvs, err := x.space.Scan(ctx, from, behind(from), k.Pass.Cap()+1)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, kv := range kvs {
+		ids = append(ids, string(kv.Key[len(from):]))
+	}
+	return ids, len(kvs) > k.Pass.Cap(), nil
+}
+
+// mergeWeight puts a hospital's own merge before every link by evidence.
+const mergeWeight = 1000
+
+// judge is the rules' verdict on two rows, with what their hospital says of
+// them: its own merge of two of its own records counts, unless they must stay
+// apart or contradict each other about life and death.
+func (x *Index) judge(rules *link.Rules, a, b *row) link.Verdict {
+	v := rules.Decide(a.rec, b.rec, x.now())
+	life := link.Against(a.rec, b.rec, a.head.Life, b.head.Life)
+	if life != "" && v.Kind == link.Link {
+		v.Kind, v.Reasons, v.Score.Grade = link.Review, append([]link.Reason{life}, v.Reasons...), score.Probable
+	}
+	if !merges(a, b) && !merges(b, a) || v.Kind == link.Link {
+		return v
+	}
+	if a.head.Custodian != b.head.Custodian || a.rec.Emergency() || b.rec.Emergency() || link.Apart(a.rec, b.rec) != "" || life != "" {
+		v.Kind, v.Reasons = link.Review, append([]link.Reason{link.SourceMerge}, v.Reasons...)
+		return v
+	}
+	v.Kind, v.Reasons = link.Link, []link.Reason{link.SourceMerge}
+	v.Score.Weight, v.Score.Grade = mergeWeight, score.Certain
+	return v
+}
+
+// merges reports that a's hospital says a and b are one record: by the id of
+// the other Patient, or by its identifier (ITI-104).
+func merges(a, b *row) bool {
+	for _, l := range a.head.Links {
+		if l.Type != "replaced-by" && l.Type != "replaces" {
+			continue
+		}
+		if l.Other == b.ID || l.Token != "" && carries(b.rec, l.Token) {
+			return true
+		}
+	}
+	return false
+}
+
+func carries(r *normal.Record, token string) bool {
+	return slices.ContainsFunc(r.IDs, func(id normal.Identifier) bool { return id.Token() == token })
+}

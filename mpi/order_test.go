@@ -70,6 +70,16 @@ func (b *bench) play(deeds []deed) {
 	}
 }
 
+// playTogether has the index hear of all at once, as of one transaction.
+func (b *bench) playTogether(deeds []deed) {
+	b.t.Helper()
+	var versions []fhir.Version
+	for _, d := range deeds {
+		versions = append(versions, fhir.Version{Key: key(d.id), VersionID: b.h.put(d.org, d.id, d.body)})
+	}
+	b.x.Committed(b.t.Context(), versions)
+}
+
 // meddle lets a steward do something, if there is something to do.
 func (b *bench) meddle(rng *rand.Rand) {
 	b.t.Helper()
@@ -100,7 +110,7 @@ func (b *bench) division(deeds []deed) string {
 }
 
 // TestOrderAndDecisionsAlone is the target of the room: whatever the order of
-// arrival, with edits, deletions and repeats in between, the persons follow
+// arrival, one by one or together, with edits, deletions and repeats in between, the persons follow
 // from the records as they are and the journalled human decisions, also when
 // those are replayed on an index that has seen none, some or all of the records.
 func TestOrderAndDecisionsAlone(t *testing.T) {
@@ -130,16 +140,20 @@ func TestOrderAndDecisionsAlone(t *testing.T) {
 			rng.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 			when := rng.IntN(len(shuffled) + 1)
 			again := newBench(t)
+			play := again.play
+			if rng.IntN(2) == 0 {
+				play = again.playTogether
+			}
 			if rng.IntN(2) == 0 {
 				again.play(first)
 			}
-			again.play(shuffled[:when])
+			play(shuffled[:when])
 			for range 2 { // a repeat changes nothing
 				if err := again.x.Restore(t.Context(), journal); err != nil {
 					t.Fatal(err)
 				}
 			}
-			again.play(shuffled[when:])
+			play(shuffled[when:])
 			if got := again.division(last); got != want {
 				t.Fatalf("seed %d, decisions after %d records: got\n%s\nwant\n%s", seed, when, got, want)
 			}

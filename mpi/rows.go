@@ -249,8 +249,12 @@ func (x *Index) readRow(ctx context.Context, id string) (*row, error) {
 
 // person reads a person, following those that it went into; nil if unknown.
 func (x *Index) person(ctx context.Context, id string) (*person, error) {
+	return follow(ctx, id, x.personRow)
+}
+
+func follow(ctx context.Context, id string, read func(context.Context, string) (*person, error)) (*person, error) {
 	for range 64 {
-		p, err := x.personRow(ctx, id)
+		p, err := read(ctx, id)
 		if err != nil || p == nil || p.Into == "" {
 			return p, err
 		}

@@ -111,7 +111,7 @@ func (c *change) visit(ctx context.Context, comp *component, id string) (more []
 		}
 	}
 	if r.head.Person != "" {
-		p, err := c.x.person(ctx, r.head.Person)
+		p, err := follow(ctx, r.head.Person, c.personRow)
 		if err != nil {
 			return nil, err
 		}
@@ -190,7 +190,7 @@ func (c *change) origin(ctx context.Context, comp *component, group []string, ta
 		if o == "" || taken[o] {
 			continue
 		}
-		p, err := c.x.personRow(ctx, o)
+		p, err := c.personRow(ctx, o)
 		if err != nil {
 			return "", err
 		}
@@ -198,7 +198,9 @@ func (c *change) origin(ctx context.Context, comp *component, group []string, ta
 			return o, nil
 		}
 	}
-	return personIDPrefix + c.x.nextID(c.at), nil
+	fresh := personIDPrefix + c.x.nextID(c.at)
+	c.minted = append(c.minted, fresh)
+	return fresh, nil
 }
 
 // stage compares the new persons with the old and stages those that differ.
@@ -208,7 +210,11 @@ func (c *change) stage(ctx context.Context, comp *component, groups [][]string, 
 		if id == "" || olds[id] != nil {
 			return nil
 		}
-		p, err := c.x.personRow(ctx, id)
+		var p *person
+		var err error
+		if !slices.Contains(c.minted, id) {
+			p, err = c.personRow(ctx, id)
+		}
 		if p == nil {
 			p = &person{ID: id}
 		}

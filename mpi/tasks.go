@@ -196,7 +196,7 @@ func urgency(t *Task) float64 {
 
 // open stages a task unless it stands already or was answered by a human.
 func (c *change) open(ctx context.Context, t *Task) error {
-	old, err := c.x.task(ctx, t.ID)
+	old, err := c.taskRow(ctx, t.ID)
 	if err != nil {
 		return err
 	}
@@ -210,7 +210,7 @@ func (c *change) open(ctx context.Context, t *Task) error {
 	t.Kind, t.Risk = classify(t.Reasons, t.Probability)
 	c.setTask(old, t)
 	if old == nil || old.Status == StatusDone {
-		c.x.stats.reviews.Add(1)
+		c.opened++
 	}
 	return nil
 }
@@ -236,7 +236,7 @@ func (c *change) closeSettled(ctx context.Context, wanted map[string]*Task) erro
 }
 
 func (c *change) closeTask(ctx context.Context, id string) error {
-	t, err := c.x.task(ctx, id)
+	t, err := c.taskRow(ctx, id)
 	if err != nil || t == nil || t.Status == StatusDone {
 		return err
 	}

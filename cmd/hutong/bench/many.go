@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"time"
@@ -19,36 +20,51 @@ import (
 // Observations of them.
 func importing(count int) workload {
 	return workload{name: "import", unit: "resources", clients: 2, writes: true, batch: true, prepare: func(_ context.Context, t *target, seed uint64) (func(int) drive.Request, float64, error) {
-		lines, stored := ndjson(seed, t, count), fmt.Appendf(nil, `{"name":"stored","valueInteger":%d}`, count)
+		charts, stored := charts(seed, t, count), fmt.Appendf(nil, `{"name":"stored","valueInteger":%d}`, count)
 		return func(i int) drive.Request {
 			return drive.Request{
 				Method: http.MethodPost, Path: "/$import", Type: "application/fhir+ndjson", Has: stored,
-				Body: bytes.ReplaceAll(lines, fileMark, fmt.Appendf(nil, "%06d", i)),
+				Body: ndjson(charts, dice(^seed, i), t, i),
 			}
 		}, float64(count), nil
 	}}
 }
 
+// perChart is how many lines of a file are about one person.
+const perChart = 10
+
 // fileMark stands for the number of a file in its ids: filling it in costs the
 // generator far less than writing the lines anew.
 var fileMark = []byte("@FILE@")
 
-// ndjson writes a file's lines.
-func ndjson(seed uint64, t *target, count int) []byte {
+// charts writes a file's Observations, those of one person after the other.
+func charts(seed uint64, t *target, count int) (out [][]byte) {
 	r := dice(seed, 0)
-	var b bytes.Buffer
-	patient := ""
-	for line := range count {
-		id := fmt.Sprintf("imp-%d-%s-%d", t.epoch, fileMark, line)
-		if line%10 == 0 {
-			patient = id
-			somebody(&b, r, id, t.org, id)
-		} else {
-			potassium(&b, r, id, "Patient/"+patient)
+	for first := 0; first < count; first += perChart {
+		var b bytes.Buffer
+		for line := first + 1; line < min(first+perChart, count); line++ {
+			potassium(&b, r, lineID(t, line), "Patient/"+lineID(t, first))
+			b.WriteByte('\n')
 		}
-		b.WriteByte('\n')
+		out = append(out, b.Bytes())
 	}
-	return b.Bytes()
+	return out
+}
+
+func lineID(t *target, line int) string { return fmt.Sprintf("imp-%d-%s-%d", t.epoch, fileMark, line) }
+
+// ndjson writes file n: the charts, each behind a person of this file alone. If
+// the same people came with every file, the index would ask a steward about each
+// of them and all their namesakes.
+func ndjson(charts [][]byte, r *rand.Rand, t *target, n int) []byte {
+	var b bytes.Buffer
+	for i, chart := range charts {
+		id := lineID(t, i*perChart)
+		somebody(&b, r, id, t.org, id)
+		b.WriteByte('\n')
+		b.Write(chart)
+	}
+	return bytes.ReplaceAll(b.Bytes(), fileMark, fmt.Appendf(nil, "%06d", n))
 }
 
 // exported is the type that an export reads: about a twentieth of a region.
