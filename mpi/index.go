@@ -18,6 +18,7 @@ import (
 
 	"hutong/fhir"
 	"hutong/fhir/store"
+	"hutong/mpi/block"
 	"hutong/mpi/link"
 	"hutong/mpi/normal"
 	"hutong/mpi/policy"
@@ -117,6 +118,7 @@ func (x *Index) Warm(ctx context.Context) error {
 		x.filling.Store(nil)
 		return err
 	}
+	s.Loaded()
 	x.lists.Store(s)
 	size := s.Size()
 	x.log.Info().Int("records", size.Records).Int("keys", size.Keys).Int64("bytes", size.Bytes).Msg("mpi: posting lists are in memory")
@@ -129,16 +131,19 @@ func (x *Index) fill(ctx context.Context, s *shelf.Shelf) error {
 	chunks := make(chan []store.KV, runtime.GOMAXPROCS(0))
 	for range runtime.GOMAXPROCS(0) {
 		g.Go(func() error {
+			load := s.Loader()
+			var keys []block.Key
 			for chunk := range chunks {
 				for _, kv := range chunk {
 					id := string(kv.Key[len(rowPrefix):])
-					keys, err := decodeKeys(id, kv.Value)
-					if err != nil {
+					var err error
+					if keys, err = decodeKeys(keys[:0], id, kv.Value); err != nil {
 						return err
 					}
-					s.Load(id, keys)
+					load.Add(id, keys)
 				}
 			}
+			load.Flush()
 			return nil
 		})
 	}

@@ -173,7 +173,7 @@ func decodeRow(id string, raw []byte) (*row, error) {
 	if !ok {
 		return nil, corrupt("row", id)
 	}
-	r.keys = readKeys(keys)
+	r.keys = readKeys(make([]block.Key, 0, len(keys)/9), keys)
 	rec, _, err := normal.DecodeRecord(rest)
 	if err != nil {
 		return nil, corrupt("row", id)
@@ -182,8 +182,8 @@ func decodeRow(id string, raw []byte) (*row, error) {
 	return r, nil
 }
 
-// decodeKeys reads no more of a row than its block keys.
-func decodeKeys(id string, raw []byte) ([]block.Key, error) {
+// decodeKeys reads no more of a row than its block keys, appended to out.
+func decodeKeys(out []block.Key, id string, raw []byte) ([]block.Key, error) {
 	_, rest, ok := counted(raw, 1)
 	if !ok {
 		return nil, corrupt("row", id)
@@ -192,11 +192,10 @@ func decodeKeys(id string, raw []byte) ([]block.Key, error) {
 	if !ok {
 		return nil, corrupt("row", id)
 	}
-	return readKeys(keys), nil
+	return readKeys(out, keys), nil
 }
 
-func readKeys(raw []byte) []block.Key {
-	out := make([]block.Key, 0, len(raw)/9)
+func readKeys(out []block.Key, raw []byte) []block.Key {
 	for ; len(raw) > 0; raw = raw[9:] {
 		out = append(out, block.Key{Pass: block.Pass(raw[0]), Hash: binary.BigEndian.Uint64(raw[1:9])})
 	}

@@ -1,160 +1,182 @@
 package shelf
 
-import "sync"
-
-// shardBits is how many bits of a key's hash choose its shard. The next 32 are
-// the key's tag, which also gives its place, so that no key is stored whole.
-const shardBits = 12
-
-// shard is an open-addressed table from tags to lists. A value is a record's
-// number (a list of one), an offset in the slab, or one of the marks below; 0 is
-// a free place.
-type shard struct {
-	mu   sync.RWMutex
-	tags []uint32
-	vals []uint32
-	used int // places that are not free
-	slab slab
-}
-
-const (
-	inSlab    = 1 << 31
-	elsewhere = 1<<32 - 1 // the Space must be asked
-	empty     = 1<<32 - 2 // nothing is left; gone when the table grows
+import (
+	"math/bits"
+	"sync"
 )
 
-// place finds where a tag is, or the free place where it would be.
+// shardBits is how many bits of a key's hash choose its shard. The next 32 are
+// the key's tag: its first bits choose the bucket and are not stored.
+const shardBits = 10
+
+// shard is a table from tags to lists by linear hashing (Litwin 1980): when
+// buckets hold more than perBucket entries on average, one of them is parted in
+// two, each in its turn, so that no change ever waits for a table to be copied.
+// Bucket i holds the tags whose first bits, read backwards, are i: so the tags of
+// a bucket are a range, and what is sorted by tag is sorted by bucket.
+type shard struct {
+	mu      sync.RWMutex
+	buckets []bucket
+	level   int // buckets up to here are 1<<level ...
+	parted  int // ... and of these, so many were parted since
+	entries int
+	slab    slab
+}
+
+// bucket is where a bucket's bytes are in the slab.
+type bucket struct{ at, used uint32 }
+
+const (
+	leastLevel = 32 - 8*tagBytes // the bits of a tag that are not stored must follow from the bucket
+	perBucket  = 24
+)
+
+// place is the bucket of a tag.
 func (s *shard) place(tag uint32) int {
-	at := int(uint64(tag) * uint64(len(s.vals)) >> 32)
-	for s.vals[at] != 0 && s.tags[at] != tag {
-		if at++; at == len(s.vals) {
-			at = 0
-		}
+	r := int(bits.Reverse32(tag))
+	if i := r & (1<<s.level - 1); i >= s.parted {
+		return i
 	}
-	return at
+	return r & (1<<(s.level+1) - 1)
 }
 
-// claim is place with room made for one more.
-func (s *shard) claim(tag uint32) int {
-	if (s.used+1)*20 > len(s.vals)*17 { // at most 85% full
-		s.grow()
-	}
-	at := s.place(tag)
-	if s.vals[at] == 0 {
-		s.used++
-		s.tags[at], s.vals[at] = tag, empty
-	}
-	return at
+func (s *shard) bucket(i int) []byte {
+	b := s.buckets[i]
+	return s.slab.bytes[b.at:][:b.used]
 }
 
-// grow makes the table a quarter larger: doubling would leave half of the
-// memory of ten million records unused.
-func (s *shard) grow() {
-	tags, vals := s.tags, s.vals
-	n := max(16, len(vals)*5/4)
-	s.tags, s.vals, s.used = make([]uint32, n), make([]uint32, n), 0
-	for i, v := range vals {
-		if v == 0 || v == empty {
-			continue
-		}
-		at := s.place(tags[i])
-		s.tags[at], s.vals[at] = tags[i], v
-		s.used++
+// op is what becomes of a list.
+type op uint8
+
+const (
+	opAdd op = iota
+	opRemove
+	opForget // the Space is asked from now on
+)
+
+func (l *list) do(o op, n uint32, limit int) (changed bool) {
+	switch o {
+	case opAdd:
+		return l.add(n, limit)
+	case opRemove:
+		return l.remove(n, limit)
 	}
+	*l = list{elsewhere: true}
+	return true
 }
 
-// add puts a record into the list of tag. A list that outgrows limit keeps
-// its length only.
-func (s *shard) add(tag, n uint32, limit int) {
+// change does o to the list of tag.
+func (s *shard) change(tag uint32, o op, n uint32, limit int) {
+	var room [64]uint32
+	var code [256]byte
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := s.claim(tag)
-	switch v := s.vals[at]; {
-	case v == elsewhere:
-	case v == empty:
-		s.vals[at] = n
-	case v&inSlab == 0:
-		if v != n {
-			s.vals[at] = inSlab | s.slab.pair(v, n)
-		}
-	default:
-		s.vals[at] = inSlab | s.slab.add(v&^inSlab, n, limit)
-	}
-}
-
-// remove takes a record out of the list of tag. An overlong list that falls to
-// its limit is asked of the Space from then on.
-func (s *shard) remove(tag, n uint32, limit int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.vals) == 0 {
+	s.begin()
+	i := s.place(tag)
+	b := s.bucket(i)
+	from, to := find(b, tag)
+	l := decode(b[from:to], room[:0])
+	if !l.do(o, n, limit) {
 		return
 	}
-	at := s.place(tag)
-	switch v := s.vals[at]; {
-	case v == 0 || v == elsewhere || v == empty:
-	case v&inSlab == 0:
-		if v == n {
-			s.vals[at] = empty
-		}
-	default:
-		left, over := s.slab.remove(v&^inSlab, n)
-		switch {
-		case over && left <= limit:
-			s.slab.release(v &^ inSlab)
-			s.vals[at] = elsewhere
-		case left == 0:
-			s.slab.release(v &^ inSlab)
-			s.vals[at] = empty
-		}
+	entry := l.encode(code[:0], tag)
+	if from == to {
+		s.entries++
+	}
+	if len(entry) == 0 {
+		s.entries--
+	}
+	s.splice(i, from, to, entry)
+	s.part()
+}
+
+// begin makes the first buckets.
+func (s *shard) begin() {
+	if s.buckets == nil {
+		s.buckets, s.level = make([]bucket, 1<<leastLevel), leastLevel
 	}
 }
 
-// forget leaves the list of tag to the Space.
-func (s *shard) forget(tag uint32) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	at := s.claim(tag)
-	if v := s.vals[at]; v&inSlab != 0 && v != empty && v != elsewhere {
-		s.slab.release(v &^ inSlab)
+// splice replaces bytes from..to of a bucket.
+func (s *shard) splice(i, from, to int, by []byte) {
+	b := s.buckets[i]
+	was, now := int(b.used), int(b.used)+from-to+len(by)
+	if now == 0 || was == 0 || roomFor(was) != roomFor(now) {
+		var room [1024]byte
+		old := s.bucket(i)
+		s.replace(i, append(append(append(room[:0], old[:from]...), by...), old[to:]...))
+		return
 	}
-	s.vals[at] = elsewhere
+	bytes := s.slab.bytes[b.at:][:max(was, now)]
+	copy(bytes[from+len(by):], bytes[to:was])
+	copy(bytes[from:], by)
+	s.buckets[i].used = uint32(now)
+}
+
+// replace gives a bucket other bytes, which are not the slab's.
+func (s *shard) replace(i int, bytes []byte) {
+	b := &s.buckets[i]
+	if b.used == 0 || len(bytes) == 0 || roomFor(int(b.used)) != roomFor(len(bytes)) {
+		s.slab.release(b.at, int(b.used))
+		b.at = 0
+		if len(bytes) > 0 {
+			b.at = s.slab.take(len(bytes))
+		}
+	}
+	b.used = uint32(len(bytes))
+	copy(s.slab.bytes[b.at:], bytes)
+}
+
+// part parts buckets until they are short enough on average.
+func (s *shard) part() {
+	for s.entries > perBucket*len(s.buckets) {
+		var room [2048]byte
+		i, bit := s.parted, uint32(1)<<(31-s.level)
+		old := append(room[:0], s.bucket(i)...)
+		half := 0
+		for half < len(old) && tagAt(old, half)&bit == 0 {
+			_, half = span(old, half)
+		}
+		if len(s.buckets) == cap(s.buckets) { // by an eighth, like the slab
+			grown := make([]bucket, len(s.buckets), len(s.buckets)*9/8)
+			copy(grown, s.buckets)
+			s.buckets = grown
+		}
+		s.buckets = append(s.buckets, bucket{})
+		s.replace(i, old[:half])
+		s.replace(len(s.buckets)-1, old[half:])
+		if s.parted++; s.parted == 1<<s.level {
+			s.parted, s.level = 0, s.level+1
+		}
+	}
 }
 
 // list appends the records of tag to out.
 func (s *shard) list(tag uint32, out []uint32) (_ []uint32, over, ok bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if len(s.vals) == 0 {
+	if s.buckets == nil {
 		return out, false, true
 	}
-	switch v := s.vals[s.place(tag)]; {
-	case v == 0 || v == empty:
-		return out, false, true
-	case v == elsewhere:
-		return out, false, false
-	case v&inSlab == 0:
-		return append(out, v), false, true
-	default:
-		items, over := s.slab.items(v &^ inSlab)
-		return append(out, items...), over, true
-	}
+	b := s.bucket(s.place(tag))
+	from, to := find(b, tag)
+	l := decode(b[from:to], out)
+	return l.items, l.count > 0, !l.elsewhere
 }
 
 func (s *shard) size(out *Size) {
+	var room [256]uint32
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for _, v := range s.vals {
-		switch {
-		case v == 0 || v == empty:
-			continue
-		case v&inSlab == 0:
-			out.Postings++
-		case v != elsewhere:
-			items, _ := s.slab.items(v &^ inSlab)
-			out.Postings += len(items)
+	for i := range s.buckets {
+		b := s.bucket(i)
+		for at := 0; at < len(b); {
+			_, end := span(b, at)
+			l := decode(b[at:end], room[:0])
+			out.Postings += len(l.items)
+			at = end
 		}
-		out.Keys++
 	}
-	out.Bytes += int64(4*(cap(s.tags)+cap(s.vals)) + 4*cap(s.slab.words))
+	out.Keys += s.entries
+	out.Bytes += int64(8*cap(s.buckets) + cap(s.slab.bytes))
 }

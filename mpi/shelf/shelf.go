@@ -1,69 +1,97 @@
 // Package shelf keeps the index's posting lists in memory: which records stand
 // under a block key. The Space stays the truth; a Shelf is what was read of it,
 // kept up with every change, so that a feed or a match asks no disk for lists.
-// A key takes about 10 bytes and a posting 4, in runs that hold no pointers, so
-// the garbage collector does not look into them.
+// A key takes about 4 bytes and a posting 2 to 4, in runs that hold no pointers,
+// so the garbage collector does not look into them.
 package shelf
 
 import (
 	"sync"
 
 	"hutong/mpi/block"
-	"hutong/mpi/intern"
 )
 
 // Shelf holds lists of records by key. Safe for concurrent use.
 type Shelf struct {
 	shards [1 << shardBits]shard
-	// changing orders the loading and the changes of one record.
+	ids    *ids
+	// changing orders the changes of one record.
 	changing [256]sync.Mutex
-	mu       sync.RWMutex
-	ids      *intern.Pool // of records; guarded by mu
+	mu       sync.Mutex
+	loaded   bool  // guarded by mu
+	putOff   []put // what Put was told before Loaded; guarded by mu
 }
 
-// New makes an empty Shelf.
-func New() *Shelf { return &Shelf{ids: intern.New()} }
-
-// Load puts a stored record under its keys, unless the record is known: then a
-// change came before, which is newer than what was read.
-func (s *Shelf) Load(id string, keys []block.Key) {
-	defer s.change(id)()
-	if n, fresh := s.number(id); fresh {
-		for _, k := range keys {
-			s.add(k, n)
-		}
-	}
+// put is a change of a record's keys.
+type put struct {
+	n         uint32
+	old, next []block.Key
 }
+
+// New makes an empty Shelf. Its lists are whole, and may be read, once Loaded
+// was called.
+func New() *Shelf { return &Shelf{ids: newIDs()} }
 
 // Put moves a record from the keys that it had to those that it has, after the
 // change is durable.
 func (s *Shelf) Put(id string, old, next []block.Key) {
 	defer s.change(id)()
-	n, fresh := s.number(id)
-	if fresh {
+	n, fresh := s.ids.number(id)
+	switch {
+	case n == 0: // more records than there are numbers
+		s.Doubt(old)
+		s.Doubt(next)
+		return
+	case fresh:
 		old = nil
 	}
-	for _, k := range without(old, next) {
-		sh, tag := s.at(k)
-		sh.remove(tag, n, k.Pass.Cap())
+	p := put{n, without(old, next), without(next, old)}
+	if !s.defers(p) {
+		s.put(p)
 	}
-	for _, k := range without(next, old) {
-		s.add(k, n)
+}
+
+// defers keeps a change for Loaded, which does it after what was read before it.
+func (s *Shelf) defers(p put) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.loaded {
+		s.putOff = append(s.putOff, p)
 	}
+	return !s.loaded
+}
+
+func (s *Shelf) put(p put) {
+	for _, k := range p.old {
+		s.do(k, opRemove, p.n)
+	}
+	for _, k := range p.next {
+		s.do(k, opAdd, p.n)
+	}
+}
+
+// Loaded says that all Loaders are through: the changes that came meanwhile are
+// made.
+func (s *Shelf) Loaded() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.putOff {
+		s.put(p)
+	}
+	s.loaded, s.putOff = true, nil
 }
 
 // Doubt gives the lists of keys up: whether a change of them was written is not
 // known, so the Space is asked from now on.
 func (s *Shelf) Doubt(keys []block.Key) {
 	for _, k := range keys {
-		sh, tag := s.at(k)
-		sh.forget(tag)
+		s.do(k, opForget, 0)
 	}
 }
 
 // List gives the records under a key. over says that there are more than the
 // pass's cap, and none are given; ok is false where the Space must be asked.
-// Two keys of 2^44 may share a list: what is in it is held against the query
+// Two keys of 2^42 may share a list: what is in it is held against the query
 // before anything follows from it.
 func (s *Shelf) List(k block.Key) (ids []string, over, ok bool) {
 	var room [256]uint32
@@ -72,25 +100,22 @@ func (s *Shelf) List(k block.Key) (ids []string, over, ok bool) {
 	if len(ns) == 0 {
 		return nil, over, ok
 	}
-	ids = make([]string, len(ns))
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for i, n := range ns {
-		ids[i] = s.ids.Get(n)
-	}
-	return ids, over, ok
+	return s.ids.texts(ns), over, ok
 }
 
-func (s *Shelf) add(k block.Key, n uint32) {
+func (s *Shelf) do(k block.Key, o op, n uint32) {
 	sh, tag := s.at(k)
-	sh.add(tag, n, k.Pass.Cap())
+	sh.change(tag, o, n, k.Pass.Cap())
 }
 
 // at finds the shard of a key and what tells the key there.
 func (s *Shelf) at(k block.Key) (*shard, uint32) {
-	h := mix(k.Hash + uint64(k.Pass)*0x9e3779b97f4a7c15)
+	h := spread(k)
 	return &s.shards[h>>(64-shardBits)], uint32(h >> (32 - shardBits))
 }
+
+// spread is a hash of a key.
+func spread(k block.Key) uint64 { return mix(k.Hash + uint64(k.Pass)*0x9e3779b97f4a7c15) }
 
 // mix spreads a hash over all bits (the finaliser of MurmurHash3).
 func mix(h uint64) uint64 {
@@ -107,15 +132,6 @@ func (s *Shelf) change(id string) (done func()) {
 	m := &s.changing[mix(h)%uint64(len(s.changing))]
 	m.Lock()
 	return m.Unlock
-}
-
-// number gives a record's number; fresh says that it had none.
-func (s *Shelf) number(id string) (n uint32, fresh bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	had := s.ids.Len()
-	n = s.ids.Put(id)
-	return n, s.ids.Len() > had
 }
 
 // without lists the keys of a that are not in b.
@@ -144,9 +160,7 @@ type Size struct {
 // Size counts what the Shelf holds.
 func (s *Shelf) Size() Size {
 	var out Size
-	s.mu.RLock()
-	out.Records, out.Bytes = s.ids.Len()-1, s.ids.Bytes()
-	s.mu.RUnlock()
+	out.Records, out.Bytes = s.ids.size()
 	for i := range s.shards {
 		s.shards[i].size(&out)
 	}

@@ -48,6 +48,17 @@ func draw(r *rand.Rand) []block.Key {
 	return out
 }
 
+// name is the id of a record; some are UUIDs, in this or another form.
+func name(i int) string {
+	switch i % 4 {
+	case 0:
+		return fmt.Sprintf("%08x-0000-4000-8000-%012x", i, i*i)
+	case 1:
+		return fmt.Sprintf("%08X-0000-4000-8000-%012X", i, 0xabc000000+i)
+	}
+	return fmt.Sprint("p", i)
+}
+
 // check holds every list of a Shelf to the plain form; it may leave lists to the
 // Space only where elsewhere says so.
 func check(t *testing.T, s *shelf.Shelf, g *region, elsewhere func(block.Key) bool) {
@@ -78,9 +89,10 @@ func TestListsAreThoseOfTheRecords(t *testing.T) {
 	for seed := range uint64(6) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		s, g := shelf.New(), newRegion()
+		s.Loaded()
 		wasOver := map[block.Key]bool{}
 		for range 6000 {
-			id := fmt.Sprint("p", r.IntN(1500))
+			id := name(r.IntN(1500))
 			next := draw(r)
 			s.Put(id, g.keys[id], next)
 			g.put(id, next)
@@ -112,30 +124,36 @@ func TestLoadingBesideChanges(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
 	s, before, after := shelf.New(), newRegion(), newRegion()
 	for i := range records {
-		id := fmt.Sprint("p", i)
-		before.put(id, draw(r))
-		after.put(id, before.keys[id])
+		before.put(name(i), draw(r))
+		after.put(name(i), before.keys[name(i)])
 		if i%3 == 0 {
-			after.put(id, draw(r))
+			after.put(name(i), draw(r))
 		}
 	}
 	var wg sync.WaitGroup
 	for part := range 4 {
 		wg.Go(func() {
+			l := s.Loader()
 			for i := part; i < records; i += 4 {
-				s.Load(fmt.Sprint("p", i), before.keys[fmt.Sprint("p", i)])
+				l.Add(name(i), before.keys[name(i)])
+				if i%500 < 4 {
+					l.Flush()
+				}
 			}
+			l.Flush()
 		})
 		wg.Go(func() {
 			for i := part * 3; i < records; i += 12 {
-				id := fmt.Sprint("p", i)
-				s.Put(id, before.keys[id], after.keys[id])
+				s.Put(name(i), before.keys[name(i)], after.keys[name(i)])
 			}
 		})
 	}
 	wg.Wait()
+	s.Loaded()
 	check(t, s, after, func(k block.Key) bool { return len(after.lists[k])+len(before.lists[k]) > k.Pass.Cap() })
-	if s.Load("p0", []block.Key{{Pass: block.ByID, Hash: 1 << 60}}); len(list(t, s, block.Key{Pass: block.ByID, Hash: 1 << 60})) != 0 {
+	late := s.Loader()
+	late.Add(name(0), []block.Key{{Pass: block.ByID, Hash: 1 << 60}})
+	if late.Flush(); len(list(t, s, block.Key{Pass: block.ByID, Hash: 1 << 60})) != 0 {
 		t.Error("what was read late replaced what is newer")
 	}
 }
@@ -154,6 +172,7 @@ func list(t *testing.T, s *shelf.Shelf, k block.Key) []string {
 func TestDoubt(t *testing.T) {
 	t.Parallel()
 	s := shelf.New()
+	s.Loaded()
 	known, unknown := block.Key{Pass: block.ByID, Hash: 1}, block.Key{Pass: block.ByID, Hash: 2}
 	s.Put("a", nil, []block.Key{known})
 	s.Put("b", nil, []block.Key{known})

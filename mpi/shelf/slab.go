@@ -1,118 +1,57 @@
 package shelf
 
-import "slices"
-
-// slab holds lists of two records and more in one run of words. A block is a
-// header (length, class) and room for sizes[class] numbers; a block that is given
-// back is first in the chain of its class.
-type slab struct {
-	words []uint32
-	free  [len(sizes)]uint32 // offset+1 of the first free block of a class
-}
-
-// sizes are the room of a block by class: what is unused stays under a third.
-var sizes = [...]int{2, 3, 4, 6, 8, 11, 15, 20, 27, 36, 48, 64, 85, 113, 150, 200, 266, 355, 473, 630, 840, 1120}
-
-// A header's high byte is the class, its highest bit says that the list is too
-// long and only counted: then the first word is the count.
-const (
-	classShift = 24
-	overBit    = 1 << 31
-	lengthMask = 1<<classShift - 1
+import (
+	"encoding/binary"
+	"math/bits"
 )
 
-func (s *slab) class(at uint32) int     { return int(s.words[at]&^overBit) >> classShift }
-func (s *slab) length(at uint32) int    { return int(s.words[at] & lengthMask) }
-func (s *slab) over(at uint32) bool     { return s.words[at]&overBit != 0 }
-func (s *slab) resize(at uint32, n int) { s.words[at] = uint32(s.class(at))<<classShift | uint32(n) }
-
-// take gives a block of a class, with length 0.
-func (s *slab) take(class int) uint32 {
-	at := s.free[class]
-	if at != 0 {
-		at--
-		s.free[class] = s.words[at+1]
-	} else {
-		at = uint32(len(s.words))
-		s.extend(1 + sizes[class])
-	}
-	s.words[at] = uint32(class) << classShift
-	return at
+// slab holds the buckets of a shard in one run of bytes. A block's room follows
+// from how much of it is used (roomFor), so it is stored nowhere; a block that
+// is given back heads the chain of its size.
+type slab struct {
+	bytes []byte
+	free  [classes]uint32 // offset+1 of the first free block of a size
 }
 
-// extend adds n words, growing by an eighth at a time.
-func (s *slab) extend(n int) {
-	if want := len(s.words) + n; want > cap(s.words) {
-		grown := make([]uint32, len(s.words), max(want, 32, cap(s.words)*9/8))
-		copy(grown, s.words)
-		s.words = grown
-	}
-	s.words = s.words[:len(s.words)+n]
+const classes = 8 * 32
+
+// roomFor is the size of the block that holds n bytes: eight sizes to a
+// doubling, so a block is filled by eight ninths at least, and by 17 of 18 on
+// average.
+func roomFor(n int) int {
+	step := max(4, 1<<max(0, bits.Len(uint(n-1))-4))
+	return (n + step - 1) / step * step
 }
 
-func (s *slab) release(at uint32) {
-	class := s.class(at)
-	s.words[at+1] = s.free[class]
-	s.free[class] = at + 1
+func classOf(room int) int {
+	top := bits.Len(uint(room - 1))
+	return top*8 + room>>max(0, top-4)&7
 }
 
-// items are the numbers of a list; none of one that is only counted.
-func (s *slab) items(at uint32) (_ []uint32, over bool) {
-	if s.over(at) {
-		return nil, true
-	}
-	return s.words[at+1:][:s.length(at)], false
-}
-
-// pair makes a list of two.
-func (s *slab) pair(a, b uint32) uint32 {
-	at := s.take(0)
-	s.words[at+1], s.words[at+2] = a, b
-	s.resize(at, 2)
-	return at
-}
-
-// add puts n into a list, once, and gives the block where the list is then.
-func (s *slab) add(at, n uint32, limit int) uint32 {
-	if s.over(at) {
-		s.words[at+1]++
+// take gives a block for n bytes, n > 0.
+func (s *slab) take(n int) uint32 {
+	room := roomFor(n)
+	if head := &s.free[classOf(room)]; *head != 0 {
+		at := *head - 1
+		*head = binary.LittleEndian.Uint32(s.bytes[at:])
 		return at
 	}
-	items, _ := s.items(at)
-	switch length := len(items); {
-	case slices.Contains(items, n):
-		return at
-	case length == limit:
-		s.release(at)
-		at = s.take(0)
-		s.words[at] |= overBit
-		s.words[at+1] = uint32(length + 1)
-		return at
-	case length == sizes[s.class(at)]:
-		larger := s.take(s.class(at) + 1)
-		copy(s.words[larger+1:], s.words[at+1:][:length])
-		s.release(at)
-		at = larger
-		fallthrough
-	default:
-		s.words[at+1+uint32(length)] = n
-		s.resize(at, length+1)
-		return at
+	at := len(s.bytes)
+	if at+room > cap(s.bytes) { // by an eighth: doubling would leave half of the memory unused
+		grown := make([]byte, at, max(at+room, cap(s.bytes)*9/8))
+		copy(grown, s.bytes)
+		s.bytes = grown
 	}
+	s.bytes = s.bytes[:at+room]
+	return uint32(at)
 }
 
-// remove takes n out of a list and gives the length that is left.
-func (s *slab) remove(at, n uint32) (left int, over bool) {
-	if s.over(at) {
-		s.words[at+1]--
-		return int(s.words[at+1]), true
+// release gives back the block at which n bytes were used; none if n is 0.
+func (s *slab) release(at uint32, n int) {
+	if n == 0 {
+		return
 	}
-	items, _ := s.items(at)
-	i := slices.Index(items, n)
-	if i < 0 {
-		return len(items), false
-	}
-	items[i] = items[len(items)-1]
-	s.resize(at, len(items)-1)
-	return len(items) - 1, false
+	head := &s.free[classOf(roomFor(n))]
+	binary.LittleEndian.PutUint32(s.bytes[at:], *head)
+	*head = at + 1
 }

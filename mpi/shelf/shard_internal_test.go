@@ -1,0 +1,93 @@
+package shelf
+
+import (
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// TestShard holds one shard to a plain map while its buckets part, lists come
+// and go, and whole batches are put in beside single changes.
+func TestShard(t *testing.T) {
+	t.Parallel()
+	const tags, limit = 30_000, 50
+	r := rand.New(rand.NewPCG(5, 5))
+	l := New().Loader()
+	s, want := &l.s.shards[0], map[uint32]map[uint32]bool{}
+	draw := func() (tag, n uint32) {
+		tag = uint32(r.IntN(tags)) * (1<<32/tags + 1) // spread over the first bits, as hashes are
+		if r.IntN(4) == 0 {
+			tag = tag&^0xff | 1 // neighbours
+		}
+		if want[tag] == nil {
+			want[tag] = map[uint32]bool{}
+		}
+		return tag, 1 + uint32(r.IntN(1<<r.IntN(27)))
+	}
+	for round := range 40 {
+		for range 1000 {
+			tag, n := draw()
+			if len(want[tag]) == limit {
+				continue
+			}
+			s.change(tag, opAdd, n, limit)
+			want[tag][n] = true
+		}
+		for tag, ns := range want {
+			for n := range ns {
+				if r.IntN(10) == 0 {
+					s.change(tag, opRemove, n, limit)
+					delete(ns, n)
+				}
+			}
+		}
+		for range round * 100 {
+			tag, n := draw()
+			if len(want[tag]) == limit {
+				continue
+			}
+			want[tag][n] = true
+			l.numbers = append(l.numbers, n)
+			l.words = append(l.words, uint64(tag)<<keyShift|uint64(slices.Index(l.caps, limit))<<indexBits|uint64(len(l.numbers)-1))
+		}
+		l.Flush()
+	}
+	entries := 0
+	for tag, ns := range want {
+		got, over, ok := s.list(tag, nil)
+		if over || !ok || !slices.Equal(got, slices.Sorted(maps.Keys(ns))) {
+			t.Fatalf("%x: %v (%v, %v), want %v", tag, got, over, ok, slices.Sorted(maps.Keys(ns)))
+		}
+		if len(ns) > 0 {
+			entries++
+		}
+	}
+	if s.entries != entries || len(s.buckets) == 1<<leastLevel {
+		t.Errorf("%d entries of %d in %d buckets: none was parted", s.entries, entries, len(s.buckets))
+	}
+}
+
+// TestSlab: blocks given back are used again, and none overlap.
+func TestSlab(t *testing.T) {
+	t.Parallel()
+	var s slab
+	seen := map[int]int{}
+	for n := 1; n < 9000; n++ {
+		room := roomFor(n)
+		if room < n || room > n+n/8+4 || roomFor(room) != room {
+			t.Fatalf("room for %d is %d", n, room)
+		}
+		if was, ok := seen[classOf(room)]; ok && was != room {
+			t.Fatalf("%d and %d are one class", was, room)
+		}
+		seen[classOf(room)] = room
+	}
+	a, b := s.take(100), s.take(100)
+	end := len(s.bytes)
+	s.release(a, 100)
+	s.release(b, 101)
+	if c, d := s.take(97), s.take(104); c == d || len(s.bytes) != end {
+		t.Errorf("at %d and %d of %d bytes, %d before", c, d, len(s.bytes), end)
+	}
+}
