@@ -39,8 +39,15 @@ func TestKeep(t *testing.T) {
 	}
 	ok("fsck", "-q", data)
 	ok("migrate", data)
-	if err := hutong("migrate", t.TempDir()); err == nil {
-		t.Error("an empty folder was migrated")
+	for _, command := range [][]string{{"migrate"}, {"fsck", "-q"}, {"backup", "--to", filepath.Join(s.dir, "none")}, {"verify-audit", "--data"}} {
+		empty := t.TempDir() // as of a disk that is not mounted
+		err := hutong(append(command, empty)...)
+		if left, _ := os.ReadDir(empty); err == nil || !strings.Contains(err.Error(), "no store") && command[0] != "verify-audit" || len(left) != 0 {
+			t.Errorf("%s of an empty folder: %v, and %d files are in it now", command[0], err, len(left))
+		}
+	}
+	if err := hutong("backup", data, "--to", filepath.Join(data, "store", "copies")); err == nil {
+		t.Error("a copy went into the store itself")
 	}
 	ok("backup", data, "--to", cold)
 	ok("restore", "--from", cold, "--to", filepath.Join(s.dir, "one"))

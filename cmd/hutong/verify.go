@@ -40,6 +40,9 @@ func (v *verifyAuditCmd) report(ctx context.Context) (report audit.Report, err e
 		err = v.Ask(ctx, http.MethodGet, "/api/audit/verify", &report)
 		return report, err
 	}
+	if err := errors.Join(v.Check(), v.Existing()); err != nil {
+		return report, err
+	}
 	err = v.run(ctx, func(e *exchange.Exchange) error {
 		report, err = audit.Verify(ctx, e.Store)
 		return err

@@ -93,6 +93,30 @@ func EngineDir(dir string) string {
 	return dir
 }
 
+// Existing gives the files of an engine that is there. The tools that prove or
+// copy ask for it, since an empty folder, of a disk that is not mounted or a
+// path that was mistyped, would open as a whole store of nothing.
+func Existing(dir string) (string, error) {
+	dir = EngineDir(dir)
+	ok, err := disk.Exists(dir)
+	if err == nil && !ok {
+		err = fmt.Errorf("%s holds no store", dir)
+	}
+	return dir, err
+}
+
+// Existing is an error unless the store that the settings name is there.
+func (s *Settings) Existing() error {
+	if s.distributed() {
+		return nil
+	}
+	dir, err := s.engineDir()
+	if err == nil {
+		_, err = Existing(dir)
+	}
+	return err
+}
+
 func isDir(name string) bool {
 	st, err := os.Stat(name)
 	return err == nil && st.IsDir()

@@ -57,7 +57,13 @@ func (b *Backup) Run(ctx context.Context) (err error) {
 
 // copy copies a stopped store; an archive that was kept is brought to its end.
 func (b *Backup) copy(ctx context.Context) (m backup.Manifest, err error) {
-	dir := exchange.EngineDir(b.Dir)
+	dir, err := exchange.Existing(b.Dir)
+	if err != nil {
+		return m, err
+	}
+	if in, err := filepath.Rel(dir, b.To); err == nil && filepath.IsLocal(in) {
+		return m, fmt.Errorf("backup: --to %s lies in the store itself", b.To)
+	}
 	s, err := exchange.OpenEngine(ctx, dir, exchange.Settings{}, quietLog())
 	if err != nil {
 		return m, err

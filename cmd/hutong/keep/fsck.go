@@ -58,7 +58,11 @@ func (f *Fsck) prove(ctx context.Context, progress io.Writer) (Proof, error) {
 		progress = io.Discard
 	}
 	start := time.Now()
-	s, err := exchange.OpenEngine(ctx, exchange.EngineDir(f.Dir), exchange.Settings{CacheMB: f.CacheMB}, quietLog())
+	dir, err := exchange.Existing(f.Dir)
+	if err != nil {
+		return Proof{}, err
+	}
+	s, err := exchange.OpenEngine(ctx, dir, exchange.Settings{CacheMB: f.CacheMB}, quietLog())
 	if err != nil {
 		return Proof{}, err
 	}

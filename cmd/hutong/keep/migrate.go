@@ -27,7 +27,10 @@ type Migrated struct {
 // Run brings the store to this release's format and proves it. What a kill
 // interrupts is taken up by the next run.
 func (m *Migrate) Run(ctx context.Context) error {
-	dir := exchange.EngineDir(m.Dir)
+	dir, err := exchange.Existing(m.Dir)
+	if err != nil {
+		return err
+	}
 	found, err := backup.Describe(dir)
 	if err != nil {
 		return err

@@ -132,6 +132,15 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
+// Exists reports whether dir holds a store, without making one as Open does.
+func Exists(dir string) (bool, error) {
+	d, err := pebble.Peek(dir, vfs.Default)
+	if err != nil {
+		return false, fmt.Errorf("disk: look into %s: %w", dir, err)
+	}
+	return d.Exists, nil
+}
+
 // Open opens or creates the store in dir, which belongs to this process alone.
 // The caller closes it. A directory that a newer engine wrote is refused with
 // a clear error.
