@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -41,6 +42,9 @@ func (c *mpiMatchCmd) Run(ctx context.Context) error {
 		return err
 	}
 	defer out.discard()
+	// What a file takes holds no pointers: to collect more often costs little, and
+	// memory decides how large a file may be.
+	defer debug.SetGCPercent(debug.SetGCPercent(25))
 	say := newProgress(os.Stderr)
 	now := time.Now()
 	file := batch.NewFile(now)
@@ -50,15 +54,15 @@ func (c *mpiMatchCmd) Run(ctx context.Context) error {
 		return err
 	}
 	o := batch.Options{OneToOne: c.OneToOne, Progress: say.step}
-	ids := a.IDs
+	id := a.ID
 	var origin func(int) string
 	if c.With != "" {
 		b, err := readTable(ctx, c.Map, c.With, say, ready, file.Take)
 		if err != nil {
 			return err
 		}
-		o.Split = len(ids)
-		if overlap(ids, b.IDs) {
+		o.Split = a.Len()
+		if overlap(a, b) {
 			names := []string{filepath.Base(c.In), filepath.Base(c.With)}
 			if names[0] == names[1] {
 				names = []string{"in", "with"}
@@ -66,15 +70,20 @@ func (c *mpiMatchCmd) Run(ctx context.Context) error {
 			origin = func(i int) string { return names[flagOf(i >= o.Split)] }
 			say.line("ids occur in both files: %s gets a third column, file", c.Clusters)
 		}
-		ids = slices.Concat(ids, b.IDs)
+		id = func(i int) string {
+			if i < o.Split {
+				return a.ID(i)
+			}
+			return b.ID(i - o.Split)
+		}
 	}
 	r, err := batch.Match(ctx, file, o)
 	if err != nil {
 		return err
 	}
 	if err := out.write(
-		func(w io.Writer) error { return table.WritePairs(w, ids, r.Pairs) },
-		func(w io.Writer) error { return table.WriteClusters(w, ids, r.Clusters, origin) },
+		func(w io.Writer) error { return table.WritePairs(w, id, r.Pairs) },
+		func(w io.Writer) error { return table.WriteClusters(w, id, r.Clusters, origin) },
 	); err != nil {
 		return err
 	}
@@ -82,7 +91,7 @@ func (c *mpiMatchCmd) Run(ctx context.Context) error {
 	for _, p := range r.Pairs {
 		auto += flagOf(p.Auto)
 	}
-	say.line("%d records, %d pairs compared, %d auto, %d possible, %d block lists passed over as too long", len(ids), r.Compared, auto, len(r.Pairs)-auto, r.Skipped)
+	say.line("%d records, %d pairs compared, %d auto, %d possible, %d block lists passed over as too long", file.Len(), r.Compared, auto, len(r.Pairs)-auto, r.Skipped)
 	return nil
 }
 
@@ -148,12 +157,13 @@ func readTable[T any](ctx context.Context, mapping, name string, say *progress, 
 	return f, nil
 }
 
-func overlap(a, b []string) bool {
-	seen := make(map[string]bool, len(a))
-	for _, id := range a {
-		seen[id] = true
+func overlap(a, b *table.File) bool {
+	for i := range b.Len() {
+		if a.Has(b.ID(i)) {
+			return true
+		}
 	}
-	return slices.ContainsFunc(b, func(id string) bool { return seen[id] })
+	return false
 }
 
 func flagOf(b bool) int {

@@ -67,12 +67,12 @@ func Match(ctx context.Context, file *File, o Options) (*Result, error) {
 	if err := r.meet(ctx); err != nil {
 		return nil, err
 	}
-	if err := r.compareAll(ctx); err != nil {
+	if r.vectors, err = r.compare(ctx, r.pairs); err != nil {
 		return nil, err
 	}
-	r.model = score.TrainFile(base, r.sample(
-		func(a, b int) score.Vector { return r.comparer.Compare(a, b).Vector() },
-		func(i int) score.Vector { return r.vectors[i].Vector() }), "trained")
+	if err := r.train(ctx, base); err != nil {
+		return nil, err
+	}
 	// The first division tells persons apart, so that the second can count in
 	// how many of them a name or a town occurs.
 	for second := range 2 {
@@ -94,7 +94,7 @@ type run struct {
 	o        Options
 	file     *File
 	longest  int
-	pairs    []uint64       // that met: a<<32 | b, a < b, sorted
+	pairs    []uint64       // that met: a<<32 | b, a < b, each once
 	vectors  []score.Packed // of pairs
 	model    *score.Model
 	weigh    func(v score.Packed, a, b int, floor float64) float64
@@ -131,14 +131,14 @@ func (r *run) across(a, b int) bool {
 // each runs over chunks of n things on all processors; made gives what one
 // goroutine works with.
 func (r *run) each(ctx context.Context, stage string, n int, made func() func(from, to int)) error {
-	const chunk = 1 << 14
+	chunk := min(max(n/64, 256), 1<<14)
 	var next atomic.Int64
 	var g errgroup.Group
 	for range runtime.GOMAXPROCS(0) {
 		work := made()
 		g.Go(func() error {
 			for {
-				from := int(next.Add(chunk)) - chunk
+				from := int(next.Add(int64(chunk))) - chunk
 				if from >= n || ctx.Err() != nil {
 					return ctx.Err()
 				}
@@ -150,16 +150,33 @@ func (r *run) each(ctx context.Context, stage string, n int, made func() func(fr
 	return g.Wait()
 }
 
-func (r *run) compareAll(ctx context.Context) error {
-	r.vectors = make([]score.Packed, len(r.pairs))
-	return r.each(ctx, "compare", len(r.pairs), func() func(from, to int) {
+// compare gives the vectors of pairs (a<<32 | b).
+func (r *run) compare(ctx context.Context, pairs []uint64) ([]score.Packed, error) {
+	out := make([]score.Packed, len(pairs))
+	err := r.each(ctx, "compare", len(pairs), func() func(from, to int) {
 		c := score.NewComparer(r.file.people)
 		return func(from, to int) {
 			for i := from; i < to; i++ {
-				r.vectors[i] = c.Compare(int(r.pairs[i]>>32), int(uint32(r.pairs[i])))
+				out[i] = c.Compare(int(pairs[i]>>32), int(uint32(pairs[i])))
 			}
 		}
 	})
+	return out, err
+}
+
+// train estimates the weights from the pairs that met and from random ones.
+func (r *run) train(ctx context.Context, base *score.Model) error {
+	var drawn []uint64
+	r.strangers(func(a, b int) { drawn = append(drawn, uint64(a)<<32|uint64(b)) })
+	vectors, err := r.compare(ctx, drawn)
+	if err != nil {
+		return err
+	}
+	next := 0 // sample draws the same ones in the same order
+	r.model = score.TrainFile(base, r.sample(
+		func(_, _ int) score.Vector { next++; return vectors[next-1].Vector() },
+		func(i int) score.Vector { return r.vectors[i].Vector() }), "trained")
+	return nil
 }
 
 // score weighs all pairs and keeps the likely ones.

@@ -10,22 +10,20 @@ import (
 	"hutong/mpi/score"
 )
 
-// File is the records to match, in compact form. Add is for one goroutine.
+// File is the records to match, in compact form. Add is for one goroutine. A
+// match uses the keys up: a File is matched once.
 type File struct {
 	people *score.People
 	now    time.Time
-	parts  []uint32 // what a record may share with another, two at a time
-	alone  []uint32 // what says enough by itself: hashes
-	ends   []end    // of each record in the two
+	parts  [classes]column // what a record may share with another, two at a time
+	alone  column          // what says enough by itself: hashes
 }
-
-type end struct{ parts, alone uint64 }
 
 // NewFile makes an empty File. now bounds the birth dates in numbers.
 func NewFile(now time.Time) *File { return &File{people: score.NewPeople(), now: now} }
 
 // Len is how many records were added.
-func (f *File) Len() int { return len(f.ends) }
+func (f *File) Len() int { return f.people.Len() }
 
 // Add takes in a record; r is not kept.
 func (f *File) Add(r *normal.Record) { f.Take(NewEntry(r, f.now)) }
@@ -49,18 +47,18 @@ func NewEntry(r *normal.Record, now time.Time) Entry {
 // Take is Add of an Entry.
 func (f *File) Take(e Entry) {
 	f.people.Add(e.record)
-	f.parts, f.alone = append(f.parts, e.parts...), append(f.alone, e.alone...)
-	f.ends = append(f.ends, end{uint64(len(f.parts)), uint64(len(f.alone))})
-}
-
-func (f *File) partsOf(i int) []uint32 { return f.parts[f.before(i).parts:f.ends[i].parts] }
-func (f *File) aloneOf(i int) []uint32 { return f.alone[f.before(i).alone:f.ends[i].alone] }
-
-func (f *File) before(i int) end {
-	if i == 0 {
-		return end{}
+	wide := f.Len() <= wideUpTo
+	for _, p := range e.parts {
+		if wide || p&cut == 0 { // in large files the ends of values make no keys
+			c := &f.parts[classOf(p)]
+			c.values = append(c.values, p)
+		}
 	}
-	return f.ends[i-1]
+	f.alone.values = append(f.alone.values, e.alone...)
+	for c := range f.parts {
+		f.parts[c].end()
+	}
+	f.alone.end()
 }
 
 // class is what a part is part of. Two parts of different classes make a key.

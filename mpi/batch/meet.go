@@ -3,6 +3,7 @@ package batch
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -28,44 +29,56 @@ func longest(n int) int {
 	return 60
 }
 
-// lists is what one pass found: runs of records, each led by its length, and
-// how many there were that are too long.
-type lists struct {
-	runs    []uint32
-	skipped int
-}
+// wordsAtOnce is how many words (key<<32 | record) a pass sorts at a time: what
+// makes more is done in parts, by hash.
+const wordsAtOnce = 24 << 20
 
 // meet gathers the pairs that share keys, each once: for every record those
-// others with whom it shares most.
+// others with whom it shares most. The file's keys are used up.
 func (r *run) meet(ctx context.Context) error {
-	passes, err := r.passes(ctx)
+	r.file.prune()
+	found, err := r.passes(ctx)
+	r.file.parts, r.file.alone = [classes]column{}, column{}
 	if err != nil {
 		return err
 	}
-	m := r.join(passes)
-	pairs, err := r.nearest(ctx, m)
-	if err != nil {
-		return err
-	}
-	r.pairs = pairs
-	r.res.Compared = len(pairs)
-	return nil
+	r.pairs, err = r.nearest(ctx, r.join(found))
+	r.res.Compared = len(r.pairs)
+	return err
+}
+
+// pass is one way of meeting: the keys that stand alone, or two classes; and of
+// its keys one part.
+type pass struct {
+	alone    bool
+	x, y     class
+	part, of uint64
+}
+
+func (p *pass) takes(key uint32) bool { return uint64(key)*p.of>>32 == p.part }
+
+// found is the lists of a pass.
+type found struct {
+	runs   []uint32
+	number []int
+	long   int
 }
 
 // passes runs the passes on all processors.
-func (r *run) passes(ctx context.Context) ([]lists, error) {
+func (r *run) passes(ctx context.Context) ([]found, error) {
 	todo := r.plan()
-	out := make([]lists, len(todo))
+	out := make([]found, len(todo))
 	var next, done atomic.Int64
 	var g errgroup.Group
 	for range runtime.GOMAXPROCS(0) {
 		g.Go(func() error {
+			s := &sorter{run: r}
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= len(todo) || ctx.Err() != nil {
 					return ctx.Err()
 				}
-				out[i] = todo[i]()
+				out[i] = s.pass(todo[i])
 				r.tell("block", int(done.Add(1)), len(todo))
 			}
 		})
@@ -74,18 +87,27 @@ func (r *run) passes(ctx context.Context) ([]lists, error) {
 }
 
 // plan lists the passes: the keys that stand alone, and every two classes.
-func (r *run) plan() []func() lists {
-	todo := []func() lists{r.aloneLists}
-	rare := r.rareParts()
+func (r *run) plan() []pass {
+	var todo []pass
+	add := func(p pass, words int) {
+		p.of = parts(words)
+		for ; p.part < p.of; p.part++ {
+			todo = append(todo, p)
+		}
+	}
+	f := r.file
+	add(pass{alone: true}, len(f.alone.values))
 	for x := range classes {
 		for y := x + 1; y < classes; y++ {
 			if !together(x, y) {
-				todo = append(todo, func() lists { return r.pairLists(x, y, rare) })
+				add(pass{x: x, y: y}, len(f.parts[x].values)*len(f.parts[y].values)/max(1, f.Len()))
 			}
 		}
 	}
 	return todo
 }
+
+func parts(words int) uint64 { return uint64(words/wordsAtOnce) + 1 }
 
 // together reports classes of which one says what the other does.
 func together(x, y class) bool {
@@ -94,104 +116,90 @@ func together(x, y class) bool {
 	return named(x) && y == whole || dated(x) && dated(y) && (x >= birth || y >= birth) && !(x == year && y == monthDay)
 }
 
-// aloneLists are those of keys that stand alone.
-func (r *run) aloneLists() lists {
-	f := r.file
-	words := make([]uint64, 0, len(f.alone))
-	for i := range f.ends {
-		for _, h := range f.aloneOf(i) {
-			words = append(words, uint64(h)<<32|uint64(i))
-		}
+// sorter finds the lists of one pass after another.
+type sorter struct {
+	*run
+	words, spare, long []uint64
+	lists              lists
+}
+
+func (s *sorter) pass(p pass) found {
+	s.lists.reset(s.longest)
+	s.words, s.long = s.words[:0], s.long[:0]
+	switch {
+	case p.alone:
+		s.alone(p)
+	default:
+		s.two(p)
 	}
-	var l lists
-	l.cut(radix(words, make([]uint64, len(words)), 32, 64), r.longest, nil)
-	return l
+	return found{slices.Clone(s.lists.runs), s.lists.number, s.lists.long}
 }
 
-// rareParts marks the parts that only one record has: no key of theirs can be
-// shared. A part that is not marked may be rare all the same.
-func (r *run) rareParts() *marks {
-	m := &marks{once: make([]uint64, marksWords), twice: make([]uint64, marksWords)}
-	for i := range r.file.ends {
-		for _, p := range r.file.partsOf(i) {
-			m.add(p)
-		}
-	}
-	return m
+// cut sorts the words gathered and takes their lists.
+func (s *sorter) cut(long func([]uint64)) {
+	s.spare = slices.Grow(s.spare[:0], len(s.words))[:len(s.words)]
+	s.lists.cut(radix(s.words, s.spare, 32, 64), s.longest, long)
 }
 
-const (
-	marksBits  = 26
-	marksWords = 1 << marksBits / 64
-)
-
-type marks struct{ once, twice []uint64 }
-
-func spot(p uint32) (word int, bit uint64) {
-	h := uint32(p*2654435769) >> (32 - marksBits)
-	return int(h / 64), 1 << (h % 64)
-}
-
-func (m *marks) add(p uint32) {
-	w, b := spot(p)
-	if m.once[w]&b != 0 {
-		m.twice[w] |= b
-	}
-	m.once[w] |= b
-}
-
-func (m *marks) rare(p uint32) bool {
-	w, b := spot(p)
-	return m.twice[w]&b == 0
-}
-
-// pairLists are those of two parts, one of each class. Where a file is large,
-// the lists of a name and another whole value that are too long are parted by a
-// third.
-func (r *run) pairLists(x, y class, rare *marks) lists {
-	var words []uint64
-	ends := r.file.Len() <= wideUpTo
-	for i := range r.file.ends {
-		parts := r.file.partsOf(i)
-		for _, p := range parts {
-			if classOf(p) != x || p&cut != 0 && !ends || rare.rare(p) {
-				continue
+// alone are the lists of keys that stand alone.
+func (s *sorter) alone(p pass) {
+	c := &s.file.alone
+	for i := range c.ends {
+		for _, h := range c.of(i) {
+			if p.takes(h) {
+				s.words = append(s.words, uint64(h)<<32|uint64(i))
 			}
-			for _, q := range parts {
-				if classOf(q) == y && (q&cut == 0 || ends) && !rare.rare(q) {
-					words = append(words, uint64(mix(p, q))<<32|uint64(i))
+		}
+	}
+	s.cut(nil)
+}
+
+// two are the lists of two parts, one of each class. Where a file is large, the
+// lists of a name and another whole value that are too long are parted by a
+// third.
+func (s *sorter) two(p pass) {
+	xs, ys := &s.file.parts[p.x], &s.file.parts[p.y]
+	for i := range xs.ends {
+		second := ys.of(i)
+		if len(second) == 0 {
+			continue
+		}
+		for _, a := range xs.of(i) {
+			for _, b := range second {
+				if key := mix(a, b); p.takes(key) {
+					s.words = append(s.words, uint64(key)<<32|uint64(i))
 				}
 			}
 		}
 	}
-	var l lists
-	spare := make([]uint64, len(words))
-	sorted := radix(words, spare, 32, 64)
-	if ends {
-		l.cut(sorted, r.longest, nil)
-		return l
+	if s.file.Len() <= wideUpTo || p.x > whole {
+		s.cut(nil)
+		return
 	}
-	var long []uint64
-	if x > whole {
-		l.cut(sorted, r.longest, nil)
-		return l
-	}
-	l.cut(sorted, r.longest, func(run []uint64) { long = append(long, run...) })
-	l.third(r, y, rare, long)
-	return l
+	s.cut(func(run []uint64) { s.long = append(s.long, run...) })
+	s.third(p.y)
 }
 
-// third parts lists that are too long by another value of a later class.
-func (l *lists) third(r *run, after class, rare *marks, long []uint64) {
-	var words []uint64
-	for _, w := range long {
-		for _, p := range r.file.partsOf(int(uint32(w))) {
-			if classOf(p) > after && p&cut == 0 && !rare.rare(p) {
-				words = append(words, uint64(mix(uint32(w>>32), p))<<32|w&0xffffffff)
+// third parts the lists that were too long by another value of a later class.
+func (s *sorter) third(after class) {
+	more := 0
+	for c := after + 1; c < classes; c++ {
+		more += len(s.file.parts[c].values)
+	}
+	p := pass{of: parts(len(s.long) * more / s.file.Len())}
+	for ; p.part < p.of; p.part++ {
+		s.words = s.words[:0]
+		for _, w := range s.long {
+			for c := after + 1; c < classes; c++ {
+				for _, b := range s.file.parts[c].of(int(uint32(w))) {
+					if key := mix(uint32(w>>32), b); p.takes(key) {
+						s.words = append(s.words, uint64(key)<<32|w&0xffffffff)
+					}
+				}
 			}
 		}
+		s.cut(nil)
 	}
-	l.cut(radix(words, make([]uint64, len(words)), 32, 64), r.longest, nil)
 }
 
 func mix(a, b uint32) uint32 {
@@ -199,42 +207,4 @@ func mix(a, b uint32) uint32 {
 	h ^= h >> 29
 	h *= 0xBF58476D1CE4E5B9
 	return uint32(h >> 32)
-}
-
-// cut divides sorted words (key<<32 | record) into lists. What is too long goes
-// to long, or is counted.
-func (l *lists) cut(words []uint64, longest int, long func([]uint64)) {
-	for from := 0; from < len(words); {
-		to := from + 1
-		for to < len(words) && words[to]>>32 == words[from]>>32 {
-			to++
-		}
-		run := words[from:to]
-		from = to
-		switch {
-		case len(run) == 1:
-		case len(run) <= longest:
-			l.add(run)
-		case long != nil:
-			long(run)
-		default:
-			l.skipped++
-		}
-	}
-}
-
-func (l *lists) add(run []uint64) {
-	at := len(l.runs)
-	l.runs = append(l.runs, 0)
-	last := uint64(1 << 40)
-	for _, w := range run {
-		if i := w & 0xffffffff; i != last { // one record under one key twice, by a clash
-			l.runs = append(l.runs, uint32(i))
-			last = i
-		}
-	}
-	l.runs[at] = uint32(len(l.runs)) - uint32(at) - 1
-	if l.runs[at] < 2 {
-		l.runs = l.runs[:at]
-	}
 }

@@ -3,6 +3,7 @@ package batch
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -26,9 +27,85 @@ func TestRadix(t *testing.T) {
 			t.Fatal("not in order")
 		}
 	}
-	pairs := []uint64{3<<32 | 4, 1<<32 | 2, 3<<32 | 4, 1<<32 | 9, 0<<32 | 1, 1<<32 | 2}
-	if got, want := once(pairs, 10), []uint64{0<<32 | 1, 1<<32 | 2, 1<<32 | 9, 3<<32 | 4}; !slices.Equal(got, want) {
-		t.Errorf("got %x, want %x", got, want)
+}
+
+// TestLists: equal runs are held once and counted, whatever their keys.
+func TestLists(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(3, 3))
+	var l lists
+	for range 3 { // a sorter uses its lists again
+		l.reset(20)
+		want, keys, long := map[string]int{}, 0, 0
+		var words []uint64
+		for key := range uint64(4000) {
+			var run []uint64
+			for range 1 + rng.IntN(4) {
+				run = append(run, key<<32|uint64(rng.IntN(12)))
+			}
+			if key%1000 == 7 {
+				for i := range uint64(30) {
+					run = append(run, key<<32|i)
+				}
+			}
+			slices.Sort(run)
+			words = append(words, run...)
+			long += flag(len(run) > 20)
+			records := slices.Compact(run)
+			for i := range records {
+				records[i] &= 1<<32 - 1
+			}
+			if len(run) <= 20 && len(records) > 1 {
+				want[fmt.Sprint(records)]++
+				keys++
+			}
+		}
+		l.cut(words, 20, nil)
+		each(l.runs, func(at int) {
+			run := fmt.Sprint(l.runs[at+1 : at+1+lengthAt(l.runs, at)])
+			if want[run] != timesAt(l.runs, at) {
+				t.Errorf("%s came %d times, not %d", run, want[run], timesAt(l.runs, at))
+			}
+			delete(want, run)
+		})
+		sum := 0
+		for _, n := range l.number {
+			sum += n
+		}
+		if len(want) > 0 || sum != keys || l.long != long {
+			t.Errorf("%d runs are missing; %d keys of %d, %d too long of %d", len(want), sum, keys, l.long, long)
+		}
+	}
+}
+
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// TestParts: what a pass finds does not depend on the parts in which it is done.
+func TestParts(t *testing.T) {
+	t.Parallel()
+	f := crowd(3000, 5)
+	s := &sorter{run: newRun(f, Options{})}
+	collect := func(p pass) map[string]int {
+		out := map[string]int{}
+		for p.part = range p.of {
+			found := s.pass(p)
+			each(found.runs, func(at int) {
+				out[fmt.Sprint(found.runs[at+1:at+1+lengthAt(found.runs, at)])] += timesAt(found.runs, at)
+			})
+		}
+		return out
+	}
+	for _, p := range []pass{{alone: true}, {x: given, y: year}, {x: family, y: monthDay}} {
+		one, more := p, p
+		one.of, more.of = 1, 5
+		if a, b := collect(one), collect(more); len(a) == 0 || !maps.Equal(a, b) {
+			t.Errorf("%+v: %d runs in one part, %d in five", p, len(a), len(b))
+		}
 	}
 }
 
@@ -48,13 +125,21 @@ func crowd(n int, seed uint64) *File {
 	return f
 }
 
+// partsOf gives the parts of a record, of all classes.
+func (f *File) partsOf(i int) (out []uint32) {
+	for c := range f.parts {
+		out = append(out, f.parts[c].of(i)...)
+	}
+	return out
+}
+
 // naive gives the pairs that share a key that stands alone, or two whole or cut
 // values of classes that go together, by looking at all of them.
 func naive(f *File) map[uint64]bool {
 	out := map[uint64]bool{}
 	for b := range f.Len() {
 		for a := range b {
-			alone := slices.ContainsFunc(f.aloneOf(a), func(h uint32) bool { return slices.Contains(f.aloneOf(b), h) })
+			alone := slices.ContainsFunc(f.alone.of(a), func(h uint32) bool { return slices.Contains(f.alone.of(b), h) })
 			var common []uint32
 			for _, p := range f.partsOf(a) {
 				if slices.Contains(f.partsOf(b), p) {
@@ -82,10 +167,13 @@ func TestMeet(t *testing.T) {
 	for _, split := range []int{0, 100} {
 		f := crowd(300, 4)
 		r := newRun(f, Options{Split: split})
+		want := naive(f)
 		if err := r.meet(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		want := naive(f)
+		if sorted := slices.Compact(slices.Sorted(slices.Values(r.pairs))); len(sorted) != len(r.pairs) {
+			t.Errorf("%d pairs meet twice", len(r.pairs)-len(sorted))
+		}
 		for _, p := range r.pairs {
 			a, b := int(p>>32), int(uint32(p))
 			if !want[p] && split == 0 || !r.across(a, b) {
@@ -114,25 +202,22 @@ func TestNearest(t *testing.T) {
 	all := &near{r: r, m: r.join(passes), keep: 1 << 20, sum: make([]uint16, f.Len())}
 	for i := range f.Len() {
 		few := &near{r: r, m: all.m, keep: 3, sum: make([]uint16, f.Len())}
-		few.seek(i)
-		if len(few.pairs) > 3 {
-			t.Fatalf("%d kept", len(few.pairs))
+		kept := few.seek(i)
+		if len(kept) > 3 || !slices.IsSorted(kept) {
+			t.Fatalf("%v kept", kept)
 		}
-		worth := func(p uint64) (sum int) {
-			other := int(p>>32) + int(uint32(p)) - i
-			for _, at := range all.m.of(i) {
-				if slices.Contains(all.m.runs[at+1:at+1+all.m.runs[at]], uint32(other)) {
-					sum += bitsOf(f.Len() / int(all.m.runs[at]))
+		worth := func(other uint32) (sum int) {
+			for _, ref := range all.m.of(i) {
+				if run, times := all.m.run(ref); slices.Contains(run, other) {
+					sum += times * bitsOf(f.Len()/len(run))
 				}
 			}
 			return sum
 		}
-		all.pairs = nil
-		all.seek(i)
-		for _, p := range all.pairs {
-			for _, kept := range few.pairs {
-				if worth(p) > worth(kept) && !slices.Contains(few.pairs, p) {
-					t.Fatalf("of %d, a pair worth %d is kept and one worth %d is not", i, worth(kept), worth(p))
+		for _, j := range all.seek(i) {
+			for _, k := range kept {
+				if worth(j) > worth(k) && !slices.Contains(kept, j) {
+					t.Fatalf("of %d, one worth %d is kept and one worth %d is not", i, worth(k), worth(j))
 				}
 			}
 		}

@@ -5,56 +5,92 @@ import (
 	"math/bits"
 	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
-
-	"golang.org/x/sync/errgroup"
 )
 
-// meeting is the lists of all passes that are read.
+// meeting is the lists of all passes that are read, each once.
 type meeting struct {
-	runs []uint32 // length, then so many records, and again
-	refs []uint32 // offsets into runs, by record
-	ends []uint64 // of each record's refs
+	runs [shares][]uint32 // as in lists; by the first record of a run
+	refs []uint32         // where a record's runs are: offset*shares + which of runs
+	ends []uint64         // of each record's refs
+}
+
+// shares is in how many parts the lists are held, so that several processors
+// can work on them; fixed, so that the order does not depend on their number.
+const shares = 4
+
+// side does n things on all processors.
+func side(n, workers int, do func(i int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // join puts the lists of all passes together and chooses how long they may be
 // for the work to stay in bounds, the shortest first.
-func (r *run) join(passes []lists) *meeting {
+func (r *run) join(passes []found) *meeting {
 	limit := r.limit(passes)
-	m := &meeting{ends: make([]uint64, r.file.Len()+1)}
-	size := 0
-	for i := range passes {
-		size += len(passes[i].runs)
-	}
-	m.runs = make([]uint32, 0, size)
-	for i := range passes {
-		for at, p := 0, passes[i].runs; at < len(p); at += int(p[at]) + 1 {
-			if n := int(p[at]); n <= limit {
-				m.runs = append(m.runs, p[at:at+n+1]...)
-				for _, who := range p[at+1 : at+n+1] {
-					m.ends[who+1]++
+	m := &meeting{}
+	side(shares, runtime.GOMAXPROCS(0), func(share int) {
+		var l lists
+		for i := range passes {
+			runs := passes[i].runs
+			each(runs, func(at int) {
+				n := lengthAt(runs, at)
+				if n <= limit && runs[at+1]%shares == uint32(share) && len(l.runs) < mostWords {
+					l.add(runs[at : at+n+1])
 				}
-			}
+			})
 		}
-		passes[i].runs = nil
-	}
-	m.index()
+		m.runs[share] = l.runs
+	})
+	clear(passes)
+	m.index(r.file.Len())
 	return m
 }
 
-// index lists the runs by record. ends holds the counts, shifted by one.
-func (m *meeting) index() {
-	for i := 1; i < len(m.ends); i++ {
-		m.ends[i] += m.ends[i-1]
+// mostWords is how many words of a share a reference can reach; lists beyond it
+// are not read.
+const mostWords = 1<<32/shares - lengthMask - 1
+
+// index lists the runs by record, n of them: on each processor those of a range
+// of records.
+func (m *meeting) index(n int) {
+	m.ends = make([]uint64, n)
+	workers := runtime.GOMAXPROCS(0)
+	visit := func(do func(who, ref uint32)) {
+		side(workers, workers, func(w int) {
+			from, to := uint32(n*w/workers), uint32(n*(w+1)/workers)
+			for share, runs := range m.runs {
+				each(runs, func(at int) {
+					for _, who := range runs[at+1 : at+1+lengthAt(runs, at)] {
+						if who >= from && who < to {
+							do(who, uint32(at)*shares+uint32(share))
+						}
+					}
+				})
+			}
+		})
 	}
-	m.refs = make([]uint32, m.ends[len(m.ends)-1])
-	for at := 0; at < len(m.runs); at += int(m.runs[at]) + 1 {
-		for _, who := range m.runs[at+1 : at+int(m.runs[at])+1] {
-			m.refs[m.ends[who]] = uint32(at)
-			m.ends[who]++
-		}
+	visit(func(who, _ uint32) { m.ends[who]++ })
+	sum := uint64(0)
+	for i, count := range m.ends { // where each begins
+		m.ends[i] = sum
+		sum += count
 	}
-	m.ends = m.ends[:len(m.ends)-1]
+	m.refs = make([]uint32, sum)
+	visit(func(who, ref uint32) {
+		m.refs[m.ends[who]] = ref
+		m.ends[who]++
+	})
 }
 
 func (m *meeting) of(i int) []uint32 {
@@ -64,13 +100,19 @@ func (m *meeting) of(i int) []uint32 {
 	return m.refs[m.ends[i-1]:m.ends[i]]
 }
 
+// run gives a run of records and how many keys they share.
+func (m *meeting) run(ref uint32) (records []uint32, times int) {
+	runs, at := m.runs[ref%shares], int(ref/shares)
+	return runs[at+1:][:lengthAt(runs, at)], timesAt(runs, at)
+}
+
 // limit is the length up to which lists are read; the rest is counted.
-func (r *run) limit(passes []lists) int {
+func (r *run) limit(passes []found) int {
 	number := make([]int, r.longest+1)
 	for i := range passes {
-		r.res.Skipped += passes[i].skipped
-		for at, p := 0, passes[i].runs; at < len(p); at += int(p[at]) + 1 {
-			number[p[at]]++
+		r.res.Skipped += passes[i].long
+		for n, lists := range passes[i].number {
+			number[n] += lists
 		}
 	}
 	limit, sum := r.longest, 0
@@ -91,66 +133,91 @@ func (r *run) limit(passes []lists) int {
 // if it is among the nearest of one of its two.
 func (r *run) nearest(ctx context.Context, m *meeting) ([]uint64, error) {
 	n := r.file.Len()
-	const chunk = 1024
-	var next atomic.Int64
-	found := make([][]uint64, runtime.GOMAXPROCS(0))
-	var g errgroup.Group
-	for w := range found {
-		g.Go(func() error {
-			near := &near{r: r, m: m, keep: max(2*perRecord, atLeast/max(n, 1)), sum: make([]uint16, n)}
-			defer func() { found[w] = near.pairs }()
-			for {
-				from := int(next.Add(chunk)) - chunk
-				if from >= n || ctx.Err() != nil {
-					return ctx.Err()
-				}
-				r.tell("meet", from, n)
-				for i := from; i < min(from+chunk, n); i++ {
-					near.seek(i)
-				}
+	keep := min(max(2*perRecord, atLeast/max(n, 1)), max(n-1, 1))
+	c := &circles{keep: keep, others: make([]uint32, n*keep), sizes: make([]uint32, n)}
+	err := r.each(ctx, "meet", n, func() func(from, to int) {
+		a := &near{r: r, m: m, keep: keep, sum: make([]uint16, n)}
+		return func(from, to int) {
+			for i := from; i < to; i++ {
+				c.sizes[i] = uint32(copy(c.others[i*keep:], a.seek(i)))
 			}
-		})
-	}
-	if err := g.Wait(); err != nil {
+		}
+	})
+	if err != nil {
 		return nil, err
 	}
-	return once(slices.Concat(found...), n), nil
+	return c.pairs(), nil
 }
 
-// once sorts pairs (a<<32 | b, both below n) and drops repeats.
-func once(pairs []uint64, n int) []uint64 {
-	b, spare := bitsFor(n), make([]uint64, len(pairs))
-	sorted := radix(pairs, spare, 0, b)
-	if len(pairs) > 0 && &sorted[0] == &spare[0] {
-		pairs, spare = spare, pairs
+// circles are the nearest of each record, ascending: at most keep, in the room
+// of keep.
+type circles struct {
+	keep   int
+	others []uint32
+	sizes  []uint32
+}
+
+func (c *circles) of(i int) []uint32 { return c.others[i*c.keep:][:c.sizes[i]] }
+
+// pairs lists each pair once (a<<32 | b, a < b): with its first record, or where
+// only the second named the first, with the second.
+func (c *circles) pairs() []uint64 {
+	const chunk = 1 << 14
+	n := len(c.sizes)
+	starts := make([]int, n/chunk+2)
+	walk := func(k int, do func(i, j int)) {
+		for i := k * chunk; i < min(n, (k+1)*chunk); i++ {
+			for _, j := range c.of(i) {
+				if int(j) < i {
+					if _, mutual := slices.BinarySearch(c.of(int(j)), uint32(i)); mutual {
+						continue
+					}
+				}
+				do(i, int(j))
+			}
+		}
 	}
-	return slices.Compact(radix(pairs, spare, 32, 32+b))
+	workers := runtime.GOMAXPROCS(0)
+	side(n/chunk+1, workers, func(k int) { walk(k, func(_, _ int) { starts[k+1]++ }) })
+	for k := 1; k < len(starts); k++ {
+		starts[k] += starts[k-1]
+	}
+	out := make([]uint64, starts[len(starts)-1])
+	side(n/chunk+1, workers, func(k int) {
+		at := starts[k]
+		walk(k, func(i, j int) {
+			out[at] = uint64(min(i, j))<<32 | uint64(max(i, j))
+			at++
+		})
+	})
+	return out
 }
 
 // near looks for the nearest of one record after another.
 type near struct {
-	r     *run
-	m     *meeting
-	keep  int
-	sum   []uint16 // by record: what the lists shared with this one are worth
-	met   []uint32 // the records whose sum is not 0
-	pairs []uint64
+	r    *run
+	m    *meeting
+	keep int
+	sum  []uint16 // by record: what the lists shared with this one are worth
+	met  []uint32 // the records whose sum is not 0
+	kept []uint32
 }
 
-func (a *near) seek(i int) {
+// seek gives the nearest of a record, ascending, until the next call.
+func (a *near) seek(i int) []uint32 {
 	n := len(a.sum)
-	a.met = a.met[:0]
-	for _, at := range a.m.of(i) {
-		size := int(a.m.runs[at])
-		worth := uint16(bits.Len(uint(n / size)))
-		for _, j := range a.m.runs[int(at)+1 : int(at)+1+size] {
+	a.met, a.kept = a.met[:0], a.kept[:0]
+	for _, ref := range a.m.of(i) {
+		run, times := a.m.run(ref)
+		worth := min(mostWorth, times*(bits.Len(uint(n/len(run)))+1))
+		for _, j := range run {
 			if int(j) == i || !a.r.across(min(i, int(j)), max(i, int(j))) {
 				continue
 			}
 			if a.sum[j] == 0 {
 				a.met = append(a.met, j)
 			}
-			a.sum[j] = min(a.sum[j]+worth+1, mostWorth)
+			a.sum[j] = min(a.sum[j]+uint16(worth), mostWorth)
 		}
 	}
 	least, room := a.least()
@@ -163,8 +230,10 @@ func (a *near) seek(i int) {
 		if s == least {
 			room--
 		}
-		a.pairs = append(a.pairs, uint64(min(i, int(j)))<<32|uint64(max(i, int(j))))
+		a.kept = append(a.kept, j)
 	}
+	slices.Sort(a.kept)
+	return a.kept
 }
 
 const mostWorth = 1023

@@ -15,11 +15,12 @@ const maxLine = 200
 func NewAddress(state, city, district, postal, line, text string) Address {
 	line, text = clip(line, maxLine), clip(text, maxLine)
 	state, city, district, postal = clip(state, maxLine), clip(city, maxLine), clip(district, maxLine), clip(postal, maxLine)
+	state, city, district = Fold(state), Fold(city), Fold(district)
 	a := Address{place(state), place(city), place(district), Code(postal), Fold(line)}
 	if a.Line == "" {
 		a.Line = Fold(text)
 	}
-	for _, p := range []string{Fold(state), Fold(city), Fold(district)} {
+	for _, p := range [...]string{state, city, district} {
 		if p != "" && len(p) < len(a.Line) {
 			a.Line = strings.TrimSpace(strings.TrimPrefix(a.Line, p))
 		}
@@ -28,10 +29,9 @@ func NewAddress(state, city, district, postal, line, text string) Address {
 	return a
 }
 
-// place drops the kind of a division, which some write and some do not: 重庆市
-// and 重庆 agree.
+// place drops the kind of a folded division's name, which some write and some
+// do not: 重庆市 and 重庆 agree.
 func place(s string) string {
-	s = Fold(s)
 	for _, end := range []string{"壮族自治区", "回族自治区", "维吾尔自治区", "自治区", "特别行政区", "自治州", "自治县", "省", "市", "区", "县"} {
 		if cut, ok := strings.CutSuffix(s, end); ok && runeLen(cut) >= 2 {
 			return cut

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -27,7 +28,12 @@ var simplified = sync.OnceValue(func() map[rune]rune {
 })
 
 // IsHan reports whether r is a Chinese character, extension planes included.
-func IsHan(r rune) bool { return unicode.Is(unicode.Han, r) }
+func IsHan(r rune) bool {
+	if r < utf8.RuneSelf || r >= firstHan && r <= lastHan {
+		return r >= firstHan
+	}
+	return unicode.Is(unicode.Han, r)
+}
 
 // isDot reports the marks that separate the parts of a minority or foreign
 // name: U+00B7 and what keyboards produce in its place.
@@ -46,6 +52,14 @@ func Fold(s string) string {
 	if ascii(s) {
 		return squeeze(strings.ToLower(s))
 	}
+	if simple, ok := foldCommon(s); ok {
+		return squeeze(simple)
+	}
+	return squeeze(foldAny(s))
+}
+
+// foldAny is the part of Fold before squeeze.
+func foldAny(s string) string {
 	table := simplified()
 	var b strings.Builder
 	b.Grow(len(s))
@@ -58,7 +72,42 @@ func Fold(s string) string {
 		}
 		b.WriteRune(unicode.ToLower(r))
 	}
-	return squeeze(norm.NFC.String(b.String()))
+	return norm.NFC.String(b.String())
+}
+
+// The han characters of one block, which no normalisation changes.
+const firstHan, lastHan = 0x4E00, 0x9FFF
+
+// commonHan is simplified for the characters of that block.
+var commonHan = sync.OnceValue(func() *[lastHan - firstHan + 1]rune {
+	var t [lastHan - firstHan + 1]rune
+	table := simplified()
+	for i := range t {
+		r := rune(firstHan + i)
+		if t[i] = r; table[r] != 0 {
+			t[i] = table[r]
+		}
+	}
+	return &t
+})
+
+// foldCommon is foldAny for texts of ASCII and of
+// common han characters alone, which is most of them.
+func foldCommon(s string) (folded string, ok bool) {
+	table := commonHan()
+	var room [128]byte
+	out := room[:0]
+	for _, r := range s {
+		switch {
+		case r < utf8.RuneSelf:
+			out = append(out, byte(unicode.ToLower(r)))
+		case r >= firstHan && r <= lastHan:
+			out = utf8.AppendRune(out, table[r-firstHan])
+		default:
+			return "", false
+		}
+	}
+	return string(out), true
 }
 
 func ascii(s string) bool {

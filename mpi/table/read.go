@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"hutong/mpi/intern"
 	"hutong/mpi/normal"
 )
 
@@ -42,11 +43,22 @@ const maxErrors = 20
 // File is a file as read.
 type File struct {
 	Name   string
-	IDs    []string // trimmed; each once
-	Dates  int      // birth dates that were not readable, and so not used
-	DateAt int      // line of the first of them
-	Blank  int      // rows of empty cells, which say nothing and were passed over
+	Dates  int // birth dates that were not readable, and so not used
+	DateAt int // line of the first of them
+	Blank  int // rows of empty cells, which say nothing and were passed over
+
+	ids   *intern.Pool // trimmed; the number of row i's is i+1
+	lines []uint32     // of each row
 }
+
+// Len is how many rows were read.
+func (f *File) Len() int { return len(f.lines) }
+
+// ID is the id of row i, from 0: trimmed, and no other row's.
+func (f *File) ID(i int) string { return f.ids.Get(uint32(i) + 1) }
+
+// Has reports whether a row has the id.
+func (f *File) Has(id string) bool { return f.ids.Has(id) }
 
 // Read reads a CSV file (RFC 4180, comma, UTF-8 with or without a byte order
 // mark, first row the header) row by row. ready makes of each good row's record
@@ -162,7 +174,7 @@ func (p *pipe[T]) row(cells []string, line int) (o outcome[T]) {
 
 // collect takes the rows in order.
 func (p *pipe[T]) collect(ctx context.Context, take func(T), progress func(rows int)) (*File, error) {
-	f, lines := &File{Name: p.name}, map[string]int{}
+	f := &File{Name: p.name, ids: intern.New()}
 	var bad []error
 	for c := range p.order {
 		<-c.done
@@ -171,8 +183,10 @@ func (p *pipe[T]) collect(ctx context.Context, take func(T), progress func(rows 
 		}
 		for i := range c.rows {
 			o := &c.rows[i]
-			if before, twice := lines[o.id]; o.err == nil && twice {
-				o.err = &RowError{p.name, c.lines[i], p.header[p.at[ID][0]], fmt.Sprintf("the id of line %d again", before)}
+			if o.err == nil {
+				if n := int(f.ids.Put(o.id)); n <= f.Len() {
+					o.err = &RowError{p.name, c.lines[i], p.header[p.at[ID][0]], fmt.Sprintf("the id of line %d again", f.lines[n-1])}
+				}
 			}
 			if o.err != nil {
 				if bad = append(bad, o.err); len(bad) == maxErrors {
@@ -180,8 +194,7 @@ func (p *pipe[T]) collect(ctx context.Context, take func(T), progress func(rows 
 				}
 				continue
 			}
-			lines[o.id] = c.lines[i]
-			f.IDs = append(f.IDs, o.id)
+			f.lines = append(f.lines, uint32(c.lines[i]))
 			f.date(o.badDate, c.lines[i])
 			take(o.value)
 		}
@@ -189,7 +202,7 @@ func (p *pipe[T]) collect(ctx context.Context, take func(T), progress func(rows 
 			bad = append(bad, c.last)
 		}
 		if progress != nil {
-			progress(len(f.IDs))
+			progress(f.Len())
 		}
 	}
 	if ctx.Err() != nil {
