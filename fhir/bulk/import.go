@@ -71,11 +71,12 @@ func (s *Service) Import(ctx context.Context, c interact.Caller, from Source) *R
 		s.prepare(ctx, from, ahead)
 	}()
 	c = interact.Shared(c)
-	report, whole := &Report{}, false
+	report, whole, there := &Report{}, false, false
 	take := func(b *batch) {
 		if b == nil || report.Stopped != nil {
 			return
 		}
+		there = there || b.ready.There()
 		report.add(b, s.cfg.Limits.Faults)
 		if whole = report.Stopped == nil && errors.Is(b.end, io.EOF); b.end != nil && !whole && report.Stopped == nil {
 			report.Stopped = b.end
@@ -89,6 +90,7 @@ func (s *Service) Import(ctx context.Context, c interact.Caller, from Source) *R
 	}
 	var before *batch
 	for b := range ahead {
+		b.ready.Expect(there)
 		if before != nil && b.ready.After(before.ready) {
 			take(before.wait())
 			before = nil

@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
 
 	"hutong/fhir"
 	"hutong/fhir/bulk"
+	"hutong/fhir/interact"
 )
 
 // imported is the answer of $import.
@@ -235,6 +237,46 @@ func TestBatchesThatMeet(t *testing.T) {
 		}
 		if a := w.do("all", "GET", fmt.Sprintf("/Observation/om%d", i), ""); !bytes.Contains(a.body, []byte(fmt.Sprintf(`Patient/m%d`, i))) {
 			t.Errorf("the reference: %s", a.body)
+		}
+	}
+}
+
+// curator may change what is there, and create nothing.
+type curator struct{ org }
+
+func (curator) MayWrite(_ context.Context, _ interact.Op, _ fhir.Key, existing *fhir.Facts) error {
+	if existing == nil {
+		return fhir.Errorf(fhir.Forbidden, "nothing new")
+	}
+	return nil
+}
+
+// TestImportOfWhatIsThere: lines are taken to be new until the commit knows
+// better; then each is judged by what is there, which may also be a deletion.
+func TestImportOfWhatIsThere(t *testing.T) {
+	t.Parallel()
+	w := start(t, bulk.Limits{Batch: 4})
+	w.put("h1", patient("a"), patient("gone"), patient("c"))
+	w.do("h1", "DELETE", "/Patient/gone", "").must(204)
+	text := strings.Join([]string{patient("a"), patient("new1"), patient("gone"), patient("new2"), patient("new3"), patient("c")}, "\n")
+	r := w.bulk.Import(t.Context(), curator{caller("h1")}, bulk.Source{Reader: strings.NewReader(text)})
+	var faults []int
+	for _, f := range r.Faults {
+		faults = append(faults, f.Line)
+		if !errors.Is(f.Err, fhir.E(fhir.Forbidden)) {
+			t.Errorf("line %d: %v", f.Line, f.Err)
+		}
+	}
+	if r.Stored != 2 || !slices.Equal(faults, []int{2, 3, 4, 5}) || r.Stopped != nil {
+		t.Errorf("%+v", r)
+	}
+	r = w.bulk.Import(t.Context(), caller("h1"), bulk.Source{Reader: strings.NewReader(text)})
+	if r.Stored != 6 || len(r.Faults) != 0 {
+		t.Errorf("%+v", r)
+	}
+	for id, version := range map[string]string{"a": `W/"3"`, "gone": `W/"3"`, "c": `W/"3"`, "new3": `W/"1"`} {
+		if got := w.do("h1", "GET", "/Patient/"+id, "").must(200).header.Get("ETag"); got != version {
+			t.Errorf("%s is at %s, want %s", id, got, version)
 		}
 	}
 }

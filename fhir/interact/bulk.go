@@ -114,6 +114,7 @@ type Import struct {
 	faults []error
 	keys   map[fhir.Key]struct{}
 	asks   bool // a reference may be a search
+	there  bool // some of the resources, or of those before, were there already
 }
 
 type importLine struct {
@@ -169,6 +170,14 @@ func (b *Import) After(before *Import) bool {
 	}
 	return false
 }
+
+// There reports whether Commit met resources that were there already.
+func (b *Import) There() bool { return b.there }
+
+// Expect says that resources of a stream were there already, as those of b may
+// be: then each is read first. Otherwise all are taken to be new until the
+// commit says that they are not, which spares a new one the reading.
+func (b *Import) Expect(there bool) { b.there = there }
 
 // Shared gives a Caller for several imports at once: it is called from one
 // goroutine at a time, as c may expect.
@@ -259,12 +268,14 @@ func (b *Import) commit(ctx context.Context, c Caller, lines []importLine) error
 func (b *Import) attempt(ctx context.Context, c Caller, lines []importLine) error {
 	note := &Disclosure{Op: Op{Interaction: "$import"}, Caller: behind(c), Total: -1}
 	_, err := audited(ctx, b.s, note, func(ctx context.Context) (none struct{}, err error) {
-		u := &unit{s: b.s, c: c, drafts: make([]*draft, len(lines))}
+		u := &unit{s: b.s, c: c, drafts: make([]*draft, len(lines)), unread: !b.there}
 		for i := range lines {
 			u.drafts[i] = lines[i].draft
 		}
 		defer u.disclose(note)
-		return none, u.run(ctx)
+		err = u.run(ctx)
+		b.there = b.there || u.there
+		return none, err
 	})
 	return err
 }

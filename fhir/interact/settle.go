@@ -27,7 +27,7 @@ func (u *unit) settle(ctx context.Context, snap store.Snapshot, d *draft) error 
 	if d.key.ID == "" && !d.idle {
 		d.key.ID = u.s.cfg.NewID()
 	}
-	if d.action != create && !d.idle {
+	if d.action != create && !d.idle && !u.unread {
 		if err := u.load(ctx, snap, d); err != nil {
 			return err
 		}

@@ -61,6 +61,10 @@ type unit struct {
 	c      Caller
 	drafts []*draft
 	links  links
+	// unread: the first attempt takes it that nothing stands at the keys, and
+	// leaves it to the commit to find out.
+	unread bool
+	there  bool // something did
 }
 
 // run commits the drafts and tells the followers.
@@ -76,6 +80,10 @@ func (u *unit) run(ctx context.Context) error {
 func (u *unit) commit(ctx context.Context) ([]fhir.Version, error) {
 	for n := 1; ; n++ {
 		versions, err := u.attempt(ctx, n > 1)
+		if u.unread && err != nil && (errors.Is(err, errOvertaken) || !isOurs(err)) {
+			u.unread, u.there = false, true // also what was refused may be allowed of what is there
+			continue
+		}
 		if !errors.Is(err, errOvertaken) {
 			return versions, err
 		}

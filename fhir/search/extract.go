@@ -165,7 +165,7 @@ func (x *Extractor) References(b fhir.Body) ([]Entry, error) {
 }
 
 // usualEntries is room for the values of most resources.
-const usualEntries = 16
+const usualEntries = 28
 
 // ExtractBody is Extract of a stored body; key is the resource's own.
 func (x *Extractor) ExtractBody(b fhir.Body, key fhir.Key) ([]Entry, fhir.Facts, error) {
@@ -186,6 +186,8 @@ type extraction struct {
 	r   path.Resource
 	out []Entry
 	err error
+	// parts are the components' entries of one composite, which are copied.
+	parts []Entry
 }
 
 // value appends the entries of one node that a parameter selected.
@@ -223,39 +225,36 @@ const maxTuples = 1000
 // stand at the node.
 func (w *extraction) composite(r *rule, v path.Value) {
 	parts := r.parts[v.Type]
-	values := make([][]Entry, len(parts))
+	var room [4][]Entry
+	values, all := append(room[:0], make([][]Entry, len(parts))...), 1
+	w.parts = w.parts[:0]
 	// From the last on: a value is absent more often than a code.
 	for n := len(parts) - 1; n >= 0; n-- {
-		if values[n] = w.part(r.param.Components[n].Param, parts[n], v.Node); len(values[n]) == 0 {
+		values[n] = w.part(r.param.Components[n].Param, parts[n], v.Node)
+		if all *= len(values[n]); all == 0 {
 			return
 		}
 	}
-	tuples := [][]Entry{make([]Entry, 0, len(parts))}
-	for _, of := range values {
-		if len(tuples)*len(of) > maxTuples {
-			w.err = fhir.Errorf(fhir.Unprocessable, "the codes and values here make more than %d combinations for search parameter %s",
-				maxTuples, r.param.Code).At(w.r.Doc.Path(v.Node))
-			return
-		}
-		longer := make([][]Entry, 0, len(tuples)*len(of))
-		for _, t := range tuples {
-			for _, e := range of {
-				longer = append(longer, append(t[:len(t):len(t)], e))
-			}
-		}
-		tuples = longer
+	if all > maxTuples {
+		w.err = fhir.Errorf(fhir.Unprocessable, "the codes and values here make more than %d combinations for search parameter %s",
+			maxTuples, r.param.Code).At(w.r.Doc.Path(v.Node))
+		return
 	}
-	for _, t := range tuples {
-		w.out = append(w.out, Entry{Param: r.param, Parts: t})
+	for i := range all { // the last component's values change fastest
+		tuple, rest := make([]Entry, len(parts)), i
+		for n := len(parts) - 1; n >= 0; n-- {
+			tuple[n] = values[n][rest%len(values[n])]
+			rest /= len(values[n])
+		}
+		w.out = append(w.out, Entry{Param: r.param, Parts: tuple})
 	}
 }
 
 // part gives the entries of one component, without growing w.out.
 func (w *extraction) part(p *definition.SearchParam, e *path.Expr, node uint32) []Entry {
-	keep := w.out
-	w.out = nil
+	keep, from := w.out, len(w.parts)
+	w.out = w.parts
 	e.Select(&w.r, node, func(v path.Value) { w.convert(p, noName, v) })
-	values := w.out
-	w.out = keep
-	return values
+	w.out, w.parts = keep, w.out
+	return w.parts[from:]
 }
