@@ -68,24 +68,23 @@ const maxGroup = 64
 
 // feed takes in several records, in groups that are written at once. A record
 // that has to do with one before it waits for the next group. One that cannot
-// be taken in keeps none of the others out.
+// be taken in keeps none of the others out; the first error is told.
 func (x *Index) feed(ctx context.Context, heard []notice) error {
 	x.gate.RLock()
 	defer x.gate.RUnlock()
-	var errs []error
+	var first error
 	for tries := 0; len(heard) > 0; {
 		left, overtaken, err := x.feedGroup(ctx, heard)
-		errs = append(errs, err)
+		first = cmp.Or(first, err)
 		if overtaken {
 			x.stats.retries.Add(1)
 			if tries++; tries == maxRetries {
-				errs = append(errs, fhir.Errorf(fhir.Busy, "mpi: the persons of a record keep changing"))
-				break
+				return cmp.Or(first, error(fhir.Errorf(fhir.Busy, "mpi: the persons of a record keep changing")))
 			}
 		}
 		heard = left
 	}
-	return errors.Join(errs...)
+	return first
 }
 
 // arrival is a version on its way into the index.
@@ -98,14 +97,13 @@ type arrival struct {
 // always, and gives the others. overtaken: somebody else changed the same
 // records or persons meanwhile, and what is left is to be looked at anew.
 func (x *Index) feedGroup(ctx context.Context, heard []notice) (left []notice, overtaken bool, err error) {
-	var errs []error
 	var in []arrival
 	var points []uint64
 	for _, n := range heard {
 		a := arrival{notice: n}
-		known, err := x.observe(ctx, &a)
-		errs = append(errs, err)
-		if err == nil && !known {
+		known, e := x.observe(ctx, &a)
+		err = cmp.Or(err, e)
+		if e == nil && !known {
 			in, points = append(in, a), append(points, meetingPoints(n.key.ID, a.old, a.next)...)
 		}
 	}
@@ -113,21 +111,23 @@ func (x *Index) feedGroup(ctx context.Context, heard []notice) (left []notice, o
 	defer unlock()
 	g := newGroup(x)
 	for i := range in {
-		joined, changed, err := x.admit(ctx, g, &in[i])
-		errs = append(errs, err)
-		if err == nil && !joined {
+		joined, changed, e := x.admit(ctx, g, &in[i])
+		err = cmp.Or(err, e)
+		if e == nil && !joined {
 			left, overtaken = append(left, in[i].notice), overtaken || changed
 		}
 	}
-	err = g.commit(ctx)
-	if errors.Is(err, fhir.E(fhir.Conflict)) {
-		left, overtaken, err = left[:0], true, nil
+	e := g.commit(ctx)
+	if !errors.Is(e, fhir.E(fhir.Conflict)) {
+		err = cmp.Or(err, e)
+	} else {
+		left, overtaken = left[:0], true
 		for i := range in {
 			in[i].first = false
 			left = append(left, in[i].notice)
 		}
 	}
-	return left, overtaken, errors.Join(append(errs, err)...)
+	return left, overtaken, err
 }
 
 // admit decides what an arrival changes and adds it to the group. It is not

@@ -61,7 +61,7 @@ type Limits struct {
 	FileBytes int64         // a file is closed when it is larger: 256 MiB
 	Keep      time.Duration // files of a finished job: 24 h
 	Imports   int           // at a time: 2
-	Batch     int           // resources of a transaction: 200
+	Batch     int           // resources of a transaction: 500
 	LineBytes int           // of a resource: 32 MiB
 	Faults    int           // after so many an import ends: 10,000
 }
@@ -72,7 +72,7 @@ func (l Limits) withDefaults() Limits {
 		value int
 	}{
 		{&l.Exports, 1}, {&l.Waiting, 64}, {&l.PerOwner, 4}, {&l.Page, 1000}, {&l.Imports, 2},
-		{&l.Batch, 200}, {&l.LineBytes, 32 << 20}, {&l.Faults, 10_000},
+		{&l.Batch, 500}, {&l.LineBytes, 32 << 20}, {&l.Faults, 10_000},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value

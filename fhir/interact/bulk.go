@@ -268,7 +268,7 @@ func (b *Import) commit(ctx context.Context, c Caller, lines []importLine) error
 func (b *Import) attempt(ctx context.Context, c Caller, lines []importLine) error {
 	note := &Disclosure{Op: Op{Interaction: "$import"}, Caller: behind(c), Total: -1}
 	_, err := audited(ctx, b.s, note, func(ctx context.Context) (none struct{}, err error) {
-		u := &unit{s: b.s, c: c, drafts: make([]*draft, len(lines)), unread: !b.there}
+		u := &unit{s: b.s, c: c, drafts: make([]*draft, len(lines)), unread: !b.there, unhurried: true}
 		for i := range lines {
 			u.drafts[i] = lines[i].draft
 		}

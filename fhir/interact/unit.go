@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"slices"
 	"sync"
+	"time"
 
 	"hutong/fhir"
 	"hutong/fhir/codec"
@@ -65,6 +66,9 @@ type unit struct {
 	// leaves it to the commit to find out.
 	unread bool
 	there  bool // something did
+	// unhurried: no single commit is waited for, so the followers get a
+	// request's time for it.
+	unhurried bool
 }
 
 // run commits the drafts and tells the followers.
@@ -73,7 +77,11 @@ func (u *unit) run(ctx context.Context) error {
 	if err != nil || len(versions) == 0 {
 		return err
 	}
-	u.s.announce(ctx, versions)
+	within := u.s.cfg.Limits.Followers
+	if u.unhurried {
+		within = u.s.cfg.Limits.Request
+	}
+	u.s.announce(ctx, versions, within)
 	return nil
 }
 
@@ -219,11 +227,11 @@ func (u *unit) claims() []string {
 
 // announce tells the followers, within their time. The commit stands whatever
 // they do.
-func (s *Service) announce(ctx context.Context, versions []fhir.Version) {
+func (s *Service) announce(ctx context.Context, versions []fhir.Version, within time.Duration) {
 	if len(s.cfg.Followers) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Limits.Followers)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
 	defer cancel()
 	for _, f := range s.cfg.Followers {
 		f.Committed(ctx, versions)

@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"unicode"
 
 	dictionary "github.com/mozillazg/go-pinyin"
@@ -15,11 +16,35 @@ import (
 //go:embed surnames.txt
 var surnameTable string
 
-// Speller spells names. It is immutable and safe for concurrent use.
+// Speller spells names. Safe for concurrent use.
 type Speller struct {
 	args     dictionary.Args
-	compound []string              // longest first
-	readings map[string][][]string // of family names: alternatives of syllables
+	known    [lastUsual - firstUsual + 1]atomic.Pointer[string] // readings of the usual characters, once they were asked for
+	compound []string                                           // longest first
+	readings map[string][][]string                              // of family names: alternatives of syllables
+}
+
+// The block of the usual characters, CJK Unified Ideographs.
+const firstUsual, lastUsual = 0x4E00, 0x9FFF
+
+// reading gives the first reading of a character, "" if it has none. The
+// dictionary takes a microsecond to find it, by regular expressions.
+func (s *Speller) reading(r rune) string {
+	var known *atomic.Pointer[string]
+	if r >= firstUsual && r <= lastUsual {
+		known = &s.known[r-firstUsual]
+		if got := known.Load(); got != nil {
+			return *got
+		}
+	}
+	found := ""
+	if all := dictionary.SinglePinyin(r, s.args); len(all) > 0 {
+		found = all[0]
+	}
+	if known != nil {
+		known.Store(&found)
+	}
+	return found
 }
 
 // NewSpeller reads the table of family names.
@@ -122,15 +147,15 @@ func (s *Speller) words(text string) [][]string {
 		var word []string
 		latin := ""
 		for _, r := range part {
-			reading := dictionary.SinglePinyin(r, s.args)
-			if len(reading) == 0 {
+			reading := s.reading(r)
+			if reading == "" {
 				latin += string(unicode.ToLower(r))
 				continue
 			}
 			if latin != "" {
 				word, latin = append(word, latin), ""
 			}
-			word = append(word, reading[0])
+			word = append(word, reading)
 		}
 		if latin != "" {
 			word = append(word, latin)

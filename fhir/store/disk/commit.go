@@ -1,12 +1,9 @@
 package disk
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
-	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -62,13 +59,6 @@ type prepared struct {
 	oldVer uint64
 }
 
-// posting names one posting of a transaction.
-type posting struct {
-	head uint64 // the first eight bytes, which mostly decide the order
-	op   int32
-	key  int32 // in the postings of the op; -1 is that of _lastUpdated
-}
-
 // Commit makes tx visible whole, durably, or not at all.
 func (s *Store) Commit(ctx context.Context, tx store.Tx) (store.Result, error) {
 	leave, err := s.enter(ctx)
@@ -122,43 +112,6 @@ func (p *pending) size() int {
 		n += len(p.tx.Ops[i].Body.Raw) + len(p.ops[i].facts) + p.ops[i].postings.Bytes()
 	}
 	return n
-}
-
-// sort puts the postings of all ops into one order; those that the ops share
-// stand newest first, as they will in the tree.
-func (p *pending) sort() {
-	n := 0
-	for i := range p.ops {
-		n += 1 + len(p.ops[i].postings.Keys())
-	}
-	p.order = make([]posting, 0, n)
-	for i := range p.ops {
-		if p.tx.Ops[i].Method == fhir.Deleted {
-			continue
-		}
-		p.order = append(p.order, posting{uint64(binary.BigEndian.Uint32(p.ops[i].updated[:])) << 32, int32(i), -1})
-		for j, k := range p.ops[i].postings.Keys() {
-			p.order = append(p.order, posting{layout.Head(k), int32(i), int32(j)})
-		}
-	}
-	if len(p.ops) > 1 {
-		slices.SortFunc(p.order, p.compare)
-	}
-}
-
-func (p *pending) compare(a, b posting) int {
-	if c := cmp.Compare(a.head, b.head); c != 0 {
-		return c
-	}
-	if a.key >= 0 && b.key >= 0 {
-		if c := bytes.Compare(p.ops[a.op].postings.Keys()[a.key], p.ops[b.op].postings.Keys()[b.key]); c != 0 {
-			return c
-		}
-		if c := p.tx.Ops[b.op].Facts.Clinical.Compare(p.tx.Ops[a.op].Facts.Clinical); c != 0 {
-			return c
-		}
-	}
-	return cmp.Compare(a.op, b.op)
 }
 
 func (s *Store) prepareOp(op *store.Op, p *prepared) (err error) {

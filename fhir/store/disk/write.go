@@ -2,8 +2,11 @@ package disk
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
+	"hash/maphash"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -305,3 +308,69 @@ func (w *txWriter) writeLog() {
 		w.set(layout.TypeLogKey(w.h.key, typ, w.t), layout.AppendCommit(w.h.val[:0], c))
 	}
 }
+
+// posting names one posting of a transaction.
+type posting struct {
+	op  int32
+	key int32 // in the postings of the op; -1 is that of _lastUpdated
+}
+
+// run is the postings of one list and value, newest first, in a chain.
+type run struct {
+	head        uint64 // the first eight bytes, which mostly decide the order
+	key         []byte
+	first, last int32 // places in the chain
+}
+
+// chained is a posting and the place of the one behind it in its run; -1: none.
+type chained struct {
+	posting
+	next int32
+}
+
+// sort puts the postings of all ops into one order; those that the ops share
+// stand newest first, as they will in the tree. Most values are shared by many
+// ops, so that it is runs that are sorted, and no run within.
+func (p *pending) sort() {
+	n := 0
+	newest := make([]int32, 0, len(p.ops))
+	for i := range p.ops {
+		if p.tx.Ops[i].Method != fhir.Deleted {
+			newest = append(newest, int32(i))
+			n += 1 + len(p.ops[i].postings.Keys())
+		}
+	}
+	slices.SortStableFunc(newest, func(a, b int32) int { return p.tx.Ops[b].Facts.Clinical.Compare(p.tx.Ops[a].Facts.Clinical) })
+	chain, runs := make([]chained, 0, n), make([]run, 0, n/2+1)
+	at := make(map[uint64]int32, n/2) // hash of a key -> its run
+	add := func(key []byte, ref posting) {
+		place, h := int32(len(chain)), maphash.Bytes(runSeed, key)
+		chain = append(chain, chained{ref, -1})
+		if i, ok := at[h]; ok && bytes.Equal(runs[i].key, key) {
+			chain[runs[i].last].next, runs[i].last = place, place
+			return
+		}
+		at[h] = int32(len(runs)) // of two keys of one hash the earlier one's run has ended
+		runs = append(runs, run{layout.Head(key), key, place, place})
+	}
+	for _, op := range newest {
+		add(p.ops[op].updated[:], posting{op, -1})
+		for j, k := range p.ops[op].postings.Keys() {
+			add(k, posting{op, int32(j)})
+		}
+	}
+	slices.SortFunc(runs, func(a, b run) int {
+		if c := cmp.Compare(a.head, b.head); c != 0 {
+			return c
+		}
+		return bytes.Compare(a.key, b.key)
+	})
+	p.order = make([]posting, 0, n)
+	for i := range runs {
+		for at := runs[i].first; at >= 0; at = chain[at].next {
+			p.order = append(p.order, chain[at].posting)
+		}
+	}
+}
+
+var runSeed = maphash.MakeSeed()
