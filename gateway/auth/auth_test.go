@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"hutong/fhir"
+	"hutong/fhir/store/disk"
 	"hutong/gateway/audit"
 	"hutong/gateway/auth"
+	"hutong/gateway/principal"
 )
 
 func TestCodeFlow(t *testing.T) {
@@ -209,6 +211,9 @@ func TestDisabledUser(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, auth.Limits{})
 	_, tok := w.ask(exchange(w.code(w.browser(), "resident")))
+	if status, _ := w.me(tok.Access); status != http.StatusOK {
+		t.Errorf("a good token was answered %d", status)
+	}
 	must(t, w.auth.DisableUser(t.Context(), "resident"))
 	if status, _ := w.me(tok.Access); status != http.StatusUnauthorized {
 		t.Error("the token of a disabled user was accepted")
@@ -236,5 +241,31 @@ func TestAuditDownRefusesTokens(t *testing.T) {
 	}
 	if res := w.login(w.browser(), "resident", password, authorizeQuery(nil)); res.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("login without audit: %s", res.Status)
+	}
+}
+
+// TestARevocationOfAnotherNode: where others write to the space, too, what one
+// of them revokes is refused at the next request.
+func TestARevocationOfAnotherNode(t *testing.T) {
+	t.Parallel()
+	st, err := disk.Open(t.TempDir(), disk.Options{})
+	must(t, err)
+	t.Cleanup(func() { must(t, st.Close()) })
+	node := func() *auth.Server {
+		s, err := auth.New(t.Context(), auth.Config{Space: st.Space("auth"), Issuer: "https://x.example", Limits: auth.Limits{HashMemory: 64}})
+		must(t, err)
+		return s
+	}
+	one, other := node(), node()
+	must(t, one.AddUser(t.Context(), auth.User{Login: "dr.lin", Roles: []principal.Role{principal.Clinician}, Organization: "org-muni", Practitioner: "p"}, password))
+	token, err := one.IssueToken(t.Context(), "dr.lin", 0)
+	must(t, err)
+	for range 2 {
+		_, err = other.Verify(t.Context(), token)
+		must(t, err)
+	}
+	must(t, one.DisableUser(t.Context(), "dr.lin"))
+	if _, err := other.Verify(t.Context(), token); !errors.Is(err, fhir.E(fhir.Unauthorized)) {
+		t.Errorf("another node's revocation: %v", err)
 	}
 }

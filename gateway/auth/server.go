@@ -38,8 +38,11 @@ type Auditor interface {
 
 // Config is what a Server is built from. Space and Issuer are required.
 type Config struct {
-	Space  store.Space // state of the authorization server: usually Store.Space("auth")
-	Issuer string      // public base URL without trailing slash: "https://exchange.example"
+	Space store.Space // state of the authorization server: usually Store.Space("auth")
+	// Alone says that no other process writes to Space: then revocations are
+	// looked up once a token and again after each of them, not at each request.
+	Alone  bool
+	Issuer string // public base URL without trailing slash: "https://exchange.example"
 	// Persons resolves residents for /api/me and the launch context; nil: none.
 	Persons Persons
 	// Auditor hears of logins, refusals and changes of accounts; nil: nobody.
@@ -110,7 +113,8 @@ type Server struct {
 	decoy    string        // a hash that no password has, for unknown logins
 	tokens   *limit.Limiter
 	logins   *limit.Limiter
-	verified *verified.Cache[signed]
+	ended    *verified.Since // counts revocations; nil unless alone
+	verified *verified.Cache[*signed]
 	pages    *pages
 }
 
@@ -133,7 +137,11 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		hashing: make(chan struct{}, 4), decoy: decoyHash(cfg.Limits.HashMemory),
 		tokens:   limit.New(cfg.Limits.TokenRate, cfg.Limits.TokenBurst, cfg.Now),
 		logins:   limit.New(cfg.Limits.LoginRate, cfg.Limits.LoginBurst, cfg.Now),
-		verified: verified.New[signed](verifiedTokens),
+		verified: verified.New[*signed](verifiedTokens),
+	}
+	if cfg.Alone {
+		s.ended = verified.Counting(cfg.Space, kindRevoked, kindEpoch)
+		s.space.space = s.ended
 	}
 	if s.pages, err = newPages(); err != nil {
 		return nil, err

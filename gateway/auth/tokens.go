@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -61,7 +62,7 @@ func (st *strategy) AccessTokenSignature(ctx context.Context, token string) stri
 	if err != nil {
 		return ""
 	}
-	return accessSignature(claims)
+	return accessSignature(&claims.Claims)
 }
 
 func accessSignature(c *Claims) string { return c.Grant + " " + c.ClientID }
@@ -156,34 +157,37 @@ func fhirUser(a *account, person fhir.Key) fhir.Key {
 // parse verifies signature, type, algorithm, issuer, audience and expiry. It
 // does not ask whether the token was revoked. The claims are shared by those
 // who send the token again: they must not be changed.
-func (s *Server) parse(ctx context.Context, token string) (*Claims, error) {
-	if c, known := s.verified.Get(token); known && s.standing(ctx, &c) {
-		return c.Claims, nil
+func (s *Server) parse(ctx context.Context, token string) (*signed, error) {
+	if c, known := s.verified.Get(token); known && s.standing(ctx, c) {
+		return c, nil
 	}
-	kid, claims := "", &Claims{}
+	c := &signed{}
 	_, err := jwt.NewParser(
 		jwt.WithValidMethods([]string{"ES256"}), jwt.WithIssuer(s.cfg.Issuer), jwt.WithAudience(s.Audience()),
 		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithTimeFunc(s.cfg.Now),
-	).ParseWithClaims(token, claims, func(t *jwt.Token) (any, error) {
+	).ParseWithClaims(token, &c.Claims, func(t *jwt.Token) (any, error) {
 		if t.Header["typ"] != "at+jwt" {
 			return nil, errors.New("not an access token")
 		}
-		kid, _ = t.Header["kid"].(string)
-		return s.keys.verifier(ctx, kid)
+		c.key, _ = t.Header["kid"].(string)
+		return s.keys.verifier(ctx, c.key)
 	})
-	if err == nil && (claims.Subject == "" || claims.Grant == "" || claims.ID == "" || claims.IssuedAt == nil) {
+	if err == nil && (c.Subject == "" || c.Grant == "" || c.ID == "" || c.IssuedAt == nil) {
 		err = errors.New("claims are missing")
 	}
 	if err == nil {
-		s.verified.Put(token, signed{claims, kid})
+		s.verified.Put(token, c)
 	}
-	return claims, err
+	return c, err
 }
 
 // signed is a token whose signature was verified, with the key that made it.
 type signed struct {
-	*Claims
+	Claims
 	key string
+	// standsAt is at which count of revocations the store was asked and had none
+	// for the token; 0 if that must be asked.
+	standsAt atomic.Uint64
 }
 
 // standing reports whether what else parse asks still holds.
@@ -225,7 +229,11 @@ func (s *Server) Verify(ctx context.Context, token string) (*principal.Principal
 
 // checkRevoked refuses tokens of an ended grant and those issued before the
 // subject's tokens were ended.
-func (s *Server) checkRevoked(ctx context.Context, c *Claims) error {
+func (s *Server) checkRevoked(ctx context.Context, c *signed) error {
+	now := s.ended.Now() // before looking: what is revoked meanwhile is looked for again
+	if now != 0 && c.standsAt.Load() == now {
+		return nil
+	}
 	gone, err := s.space.get(ctx, kindRevoked+c.Grant, nil)
 	if err != nil {
 		return err
@@ -237,6 +245,7 @@ func (s *Server) checkRevoked(ctx context.Context, c *Claims) error {
 	if gone != nil || c.IssuedAt.Unix() <= epoch {
 		return fhir.Errorf(fhir.Unauthorized, "the access token was revoked")
 	}
+	c.standsAt.Store(now)
 	return nil
 }
 

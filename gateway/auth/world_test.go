@@ -107,7 +107,7 @@ func newWorld(t *testing.T, limits auth.Limits) *world {
 	t.Cleanup(hs.Close)
 	w.url = hs.URL
 	w.auth, err = auth.New(t.Context(), auth.Config{
-		Space: st.Space("auth"), Issuer: hs.URL, Persons: people{}, Auditor: w.events, Log: zerolog.Nop(), Now: w.clock.now, Limits: limits,
+		Space: st.Space("auth"), Alone: true, Issuer: hs.URL, Persons: people{}, Auditor: w.events, Log: zerolog.Nop(), Now: w.clock.now, Limits: limits,
 	})
 	must(t, err)
 	w.auth.Mount(r)

@@ -191,7 +191,9 @@ func (e *Exchange) read(ctx context.Context, k fhir.Key) (fhir.Resource, error) 
 // openGateway opens what decides who may see what, and the workflows.
 func (e *Exchange) openGateway(ctx context.Context) (err error) {
 	people := persons{e.index}
-	authority := auth.Config{Space: e.Store.Space("auth"), Issuer: e.cfg.PublicURL, Persons: people, Log: e.log}
+	authority := auth.Config{
+		Space: e.Store.Space("auth"), Alone: !e.cfg.distributed(), Issuer: e.cfg.PublicURL, Persons: people, Log: e.log,
+	}
 	policy := consent.Config{
 		Reader: consent.StoreReader{Store: e.Store, Parser: e.parser}, Persons: people, Writer: e.fhir,
 		Custodian: e.cfg.Operator, Base: e.cfg.PublicURL + "/fhir",

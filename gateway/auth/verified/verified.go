@@ -1,6 +1,7 @@
 // Package verified remembers which tokens had a good signature, so that a
 // client's hundredth request costs no elliptic curve. It remembers nothing that
-// may change: expiry, revocation and the key's standing are asked each time.
+// may change: expiry and the key's standing are asked each time, and
+// revocation wherever it may have changed since.
 package verified
 
 import (
