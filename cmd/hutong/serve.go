@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"runtime/debug"
 	"time"
 
 	"hutong/cmd/hutong/exchange"
@@ -14,19 +13,13 @@ import (
 
 type serveCmd struct{ exchange.Settings }
 
-// collectAt is the growth of the heap, in percent, after which garbage is
-// collected; GOGC in the environment overrides it. What is live is some 50 MB,
-// so that Go's 100 collects many times a second under load: a quarter of the
-// CPU of searches.
-const collectAt = 200
-
 // Run serves until a signal, then stops gracefully.
 func (s *serveCmd) Run(ctx context.Context) error {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(collectAt)
-	}
 	if err := s.Check(); err != nil {
 		return err
+	}
+	if os.Getenv("GOGC") == "" {
+		defer exchange.Pace(s.GarbageMB << 20)()
 	}
 	e, err := exchange.Open(ctx, s.Settings, s.Logger())
 	if err != nil {

@@ -2,6 +2,7 @@ package interact
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"hutong/fhir"
@@ -179,6 +180,7 @@ func (s *Service) entries(matches, included []fhir.Resource, subset subsetting, 
 		list = append(list, e)
 	}
 	patients := make(map[fhir.Key]bool)
+	note.Keys = slices.Grow(note.Keys, len(list))
 	for i := range list {
 		r := &list[i].Resource
 		note.Keys = append(note.Keys, r.Key)
@@ -192,24 +194,25 @@ func (s *Service) entries(matches, included []fhir.Resource, subset subsetting, 
 	return list, nil
 }
 
-// Subset writes a resource that was read as _summary and _elements, if the
-// query string has them, leave it.
-func (s *Service) Subset(r *fhir.Resource, query string) ([]byte, error) {
+// AppendSubset writes a resource that was read as _summary and _elements, if
+// the query string has them, leave it.
+func (s *Service) AppendSubset(dst []byte, r *fhir.Resource, query string) ([]byte, error) {
 	if query == "" {
-		return r.JSON(), nil
+		return r.AppendJSON(dst), nil
 	}
 	req, err := s.cfg.Parser.ParseLenient(r.Type, query)
 	if err != nil {
-		return nil, err
+		return dst, err
 	}
 	if keep := s.subsetting(req).match; keep != nil {
-		return answer.Subset(r, func(name string) bool { return keep(r.Type, name) })
+		text, err := answer.Subset(r, func(name string) bool { return keep(r.Type, name) })
+		return append(dst, text...), err
 	}
-	return r.JSON(), nil
+	return r.AppendJSON(dst), nil
 }
 
 func (s *Service) entry(r *fhir.Resource, mode string, keep keeper) (Entry, error) {
-	e := Entry{FullURL: s.cfg.BaseURL + "/" + r.Key.String(), Resource: *r, Mode: mode}
+	e := Entry{FullURL: s.cfg.BaseURL + "/" + string(r.Type) + "/" + r.ID, Resource: *r, Mode: mode}
 	var err error
 	if keep != nil {
 		e.JSON, err = answer.Subset(r, func(name string) bool { return keep(r.Type, name) })

@@ -29,8 +29,13 @@ func (s *Server) identify(c *gin.Context) {
 		id = hex.EncodeToString(b[:])
 	}
 	c.Header("X-Request-Id", id)
-	c.Request = c.Request.WithContext(outcome.WithLanguage(c.Request.Context(), languageOf(c)))
+	if l := languageOf(c); l != outcome.English { // which nobody needs to be told
+		c.Request = c.Request.WithContext(outcome.WithLanguage(c.Request.Context(), l))
+	}
 }
+
+// served are the languages of the texts.
+var served = language.NewMatcher([]language.Tag{language.English, language.SimplifiedChinese})
 
 // languageOf reads Accept-Language: Chinese if that is what fits best.
 func languageOf(c *gin.Context) outcome.Language {
@@ -42,7 +47,7 @@ func languageOf(c *gin.Context) outcome.Language {
 	if err != nil {
 		return outcome.English
 	}
-	_, i, confidence := language.NewMatcher([]language.Tag{language.English, language.SimplifiedChinese}).Match(tags...)
+	_, i, confidence := served.Match(tags...)
 	if i == 1 && confidence != language.No {
 		return outcome.Chinese
 	}
@@ -78,7 +83,7 @@ func (s *Server) recover(c *gin.Context) {
 // negotiate refuses what asks for anything but JSON. Source: R4
 // http.html#mime-type.
 func (s *Server) negotiate(c *gin.Context) {
-	wanted := c.Query("_format")
+	wanted := parameter(c, "_format")
 	if wanted == "" {
 		wanted = strings.Join(c.Request.Header.Values("Accept"), ",")
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"hutong/fhir"
+	"hutong/fhir/interact/answer"
 )
 
 // read: GET /Type/id.
@@ -42,12 +43,13 @@ func (s *Server) writeRead(c *gin.Context, r fhir.Resource, err error) {
 		c.Writer.WriteHeaderNow()
 		return
 	}
-	text, err := s.cfg.Service.Subset(&r, searchPart(c.Request.URL.RawQuery))
-	if err != nil {
+	text := answer.Buffer()
+	defer answer.Release(text)
+	if *text, err = s.cfg.Service.AppendSubset(*text, &r, searchPart(c.Request.URL.RawQuery)); err != nil {
 		WriteError(c, err)
 		return
 	}
-	writeJSON(c, http.StatusOK, text)
+	writeJSON(c, http.StatusOK, *text)
 }
 
 // notModified evaluates a conditional read. If-None-Match decides where it is
@@ -62,7 +64,11 @@ func notModified(r *http.Request, v fhir.Version) bool {
 		}
 		return false
 	}
-	since, err := http.ParseTime(r.Header.Get("If-Modified-Since"))
+	header := r.Header.Get("If-Modified-Since")
+	if header == "" {
+		return false
+	}
+	since, err := http.ParseTime(header)
 	return err == nil && !v.LastUpdated.Truncate(time.Second).After(since)
 }
 

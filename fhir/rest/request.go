@@ -139,6 +139,15 @@ func without(raw string, names ...string) string {
 	return strings.Join(kept, "&")
 }
 
+// parameter gives one parameter of the URL, "" if it is not there. Most requests
+// have none of those that speak of the form; their query is not taken apart.
+func parameter(c *gin.Context, name string) string {
+	if !strings.Contains(c.Request.URL.RawQuery, name) {
+		return ""
+	}
+	return c.Query(name)
+}
+
 // key gives the type and id of the URL.
 func key(c *gin.Context) fhir.Key {
 	return fhir.Key{Type: fhir.Type(c.Param("type")), ID: c.Param("id")}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/gin-gonic/gin"
 	"github.com/klauspost/compress/gzip"
@@ -35,7 +36,7 @@ func WriteError(c *gin.Context, err error) {
 
 // writeJSON answers with one JSON text.
 func writeJSON(c *gin.Context, status int, text []byte) {
-	answer(c, status, func(w io.Writer) error {
+	send(c, status, func(w io.Writer) error {
 		_, err := w.Write(text)
 		return err
 	})
@@ -46,15 +47,15 @@ func WriteBundle(c *gin.Context, b *interact.Bundle) { writeBundle(c, b) }
 
 // writeBundle streams a Bundle.
 func writeBundle(c *gin.Context, b *interact.Bundle) {
-	answer(c, http.StatusOK, func(w io.Writer) error {
+	send(c, http.StatusOK, func(w io.Writer) error {
 		_, err := b.WriteTo(w)
 		return err
 	})
 }
 
-// answer sets the headers and has the content written, indented if the client
+// send sets the headers and has the content written, indented if the client
 // asked for that, compressed if it is worth while.
-func answer(c *gin.Context, status int, write func(io.Writer) error) {
+func send(c *gin.Context, status int, write func(io.Writer) error) {
 	c.Header("Content-Type", contentType)
 	c.Header("Vary", "Accept-Encoding, Accept-Language")
 	c.Status(status)
@@ -68,7 +69,7 @@ func answer(c *gin.Context, status int, write func(io.Writer) error) {
 }
 
 func indented(c *gin.Context, w io.Writer, write func(io.Writer) error) error {
-	if pretty := c.Query("_pretty"); pretty != "true" {
+	if parameter(c, "_pretty") != "true" {
 		return write(w)
 	}
 	var plain, nice bytes.Buffer
@@ -86,6 +87,12 @@ func indented(c *gin.Context, w io.Writer, write func(io.Writer) error) error {
 // compressed.
 const compressFrom = 4 << 10
 
+// compressors are kept for later answers: one takes hundreds of kilobytes.
+var compressors = sync.Pool{New: func() any {
+	z, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // the level is valid
+	return z
+}}
+
 // compressor decides by the first write, which holds all of a small answer.
 type compressor struct {
 	c       *gin.Context
@@ -98,7 +105,8 @@ func (w *compressor) Write(b []byte) (int, error) {
 		w.started = true
 		if len(b) >= compressFrom && acceptsGzip(w.c.Request) && w.c.Request.Method != http.MethodHead {
 			w.c.Header("Content-Encoding", "gzip")
-			w.z, _ = gzip.NewWriterLevel(w.c.Writer, gzip.BestSpeed) // the level is valid
+			w.z = compressors.Get().(*gzip.Writer)
+			w.z.Reset(w.c.Writer)
 		}
 	}
 	if w.z != nil {
@@ -112,7 +120,11 @@ func (w *compressor) Close() error {
 	if w.z == nil {
 		return nil
 	}
-	return w.z.Close()
+	err := w.z.Close()
+	w.z.Reset(nil) // holds on to no connection
+	compressors.Put(w.z)
+	w.z = nil
+	return err
 }
 
 func acceptsGzip(r *http.Request) bool {

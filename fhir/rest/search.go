@@ -49,7 +49,7 @@ func (s *Server) search(c *gin.Context, r interact.SearchRequest) {
 		return
 	}
 	r.Lenient = prefer(c).lenient
-	if c.Query(explainParameter) == "true" {
+	if parameter(c, explainParameter) == "true" {
 		s.explain(c, r)
 		return
 	}

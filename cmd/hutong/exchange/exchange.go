@@ -243,6 +243,7 @@ func (e *Exchange) openEvents(ctx context.Context) (err error) {
 		if err := e.index.Warm(background); err != nil && background.Err() == nil {
 			e.log.Error().Err(err).Msg("mpi: posting lists are read from the store, since they could not be read into memory")
 		}
+		settle()
 	})
 	if e.trail != nil {
 		e.idle.Go(func() { e.anchor(background, 10*time.Minute) })

@@ -35,6 +35,7 @@ type Settings struct {
 	Shadow    string        `name:"mpi-shadow-model" type:"path" help:"Model that judges beside the one in force, for a report only." placeholder:"FILE"`
 	Identity  string        `name:"mpi-policy" type:"path" help:"Region's identity policy (JSON): trust of sources, survivorship, what needs two people." placeholder:"FILE"`
 	CacheMB   int           `name:"cache-mb" default:"256" help:"Block cache of the embedded engine, MiB."`
+	GarbageMB int           `name:"garbage-mb" default:"160" help:"Memory that may fill with garbage before it is collected, MiB; GOGC in the environment overrides it, GOMEMLIMIT bounds it."`
 	Archive   string        `type:"path" help:"Directory for copies of the store and an archive of every commit, best on another disk: see hutong restore." placeholder:"DIR"`
 	CopyEvery time.Duration `name:"copy-every" default:"24h" help:"With --archive: how often the store is copied whole; 0 is only when asked."`
 	KeepDays  int           `name:"keep-days" help:"Days that a version is kept after a newer one has taken its place; 0 keeps all versions."`

@@ -4,6 +4,7 @@ package answer
 
 import (
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -44,7 +45,11 @@ const flushAt = 64 << 10
 // WriteTo writes the Bundle as JSON, in pieces of about 64 KiB.
 func (b *Bundle) WriteTo(w io.Writer) (int64, error) {
 	var written int64
-	buf := b.head(make([]byte, 0, b.room()))
+	piece := Buffer()
+	defer Release(piece)
+	*piece = slices.Grow(*piece, b.room())
+	buf := b.head(*piece)
+	defer func() { *piece = buf }()
 	for i := range b.Entries {
 		buf = append(buf, separator(i)...)
 		buf = b.Entries[i].append(buf)

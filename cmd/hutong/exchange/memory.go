@@ -1,0 +1,54 @@
+package exchange
+
+import (
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"sync/atomic"
+)
+
+// Pace lets this many bytes of garbage gather before it is collected, however
+// little is live, until the returned function is called. Go's own measure is the
+// live heap, and ours is small beside what requests leave behind: it would
+// collect several times a second under load, and each collection takes half a
+// core from the requests for some 50 ms. Where more is live than that, Go's
+// measure holds. A limit of the whole (GOMEMLIMIT) goes before both.
+func Pace(garbage int) (stop func()) {
+	p := &pacer{garbage: uint64(garbage)}
+	p.watch()
+	return func() { p.stopped.Store(true) }
+}
+
+type pacer struct {
+	garbage uint64
+	percent int // in force; 0 before the first collection
+	stopped atomic.Bool
+}
+
+// watch adjusts after each collection: what nobody holds is gone then.
+func (p *pacer) watch() {
+	runtime.AddCleanup(new([64]byte), (*pacer).collected, p)
+}
+
+// collected runs on the runtime's own goroutine, one at a time.
+func (p *pacer) collected() {
+	if p.stopped.Load() {
+		return
+	}
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	// Setting it stops the world for a moment: not for a difference of nothing.
+	if want := percentFor(p.garbage, live[0].Value.Uint64()); 10*abs(want-p.percent) > want {
+		debug.SetGCPercent(want)
+		p.percent = want
+	}
+	p.watch()
+}
+
+// percentFor gives the growth, in percent of what is live, that leaves room for
+// the garbage: never less than Go's 100.
+func percentFor(garbage, live uint64) int {
+	return int(max(100, 100*garbage/max(live, 1<<20)))
+}
+
+func abs(n int) int { return max(n, -n) }
