@@ -36,7 +36,7 @@ type Entry struct {
 
 // NewEntry makes r ready.
 func NewEntry(r *normal.Record, now time.Time) Entry {
-	e := Entry{record: r}
+	e := Entry{record: r, parts: make([]uint32, 0, 48), alone: make([]uint32, 0, 80)}
 	e.numbers(now)
 	if !r.Emergency() {
 		e.likeness()

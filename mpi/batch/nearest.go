@@ -221,6 +221,7 @@ func (a *near) seek(i int) []uint32 {
 		}
 	}
 	least, room := a.least()
+	least = max(least, a.floor())
 	for _, j := range a.met {
 		s := a.sum[j]
 		a.sum[j] = 0
@@ -237,6 +238,22 @@ func (a *near) seek(i int) []uint32 {
 }
 
 const mostWorth = 1023
+
+// fraction: in a large file, whom a record shares less with than this part of
+// what it shares with its very nearest is not kept for its sake. Most records
+// there have a partner; what else they met are strangers.
+const fraction = 12
+
+func (a *near) floor() uint16 {
+	if len(a.sum) <= wideUpTo {
+		return 0
+	}
+	best := uint16(0)
+	for _, j := range a.met {
+		best = max(best, a.sum[j])
+	}
+	return best / fraction
+}
 
 // least is the sum from which the others are among the nearest, and how many
 // of those with that very sum there is room for.

@@ -1,7 +1,6 @@
 package normal
 
 import (
-	"fmt"
 	"strconv"
 	"time"
 
@@ -59,15 +58,27 @@ func (d Date) Real() bool {
 
 // String is the FHIR date of d's precision.
 func (d Date) String() string {
-	switch {
-	case d.Year == 0:
+	if d.Year == 0 {
 		return ""
-	case d.Month == 0:
-		return fmt.Sprintf("%04d", d.Year)
-	case d.Day == 0:
-		return fmt.Sprintf("%04d-%02d", d.Year, d.Month)
 	}
-	return fmt.Sprintf("%04d-%02d-%02d", d.Year, d.Month, d.Day)
+	b := padded(make([]byte, 0, 10), d.Year, 4)
+	if d.Month != 0 {
+		b = padded(append(b, '-'), d.Month, 2)
+		if d.Day != 0 {
+			b = padded(append(b, '-'), d.Day, 2)
+		}
+	}
+	return string(b)
+}
+
+// padded appends n with so many digits at least.
+func padded(b []byte, n, digits int) []byte {
+	var room [20]byte
+	s := strconv.AppendInt(room[:0], int64(n), 10)
+	for range digits - len(s) {
+		b = append(b, '0')
+	}
+	return append(b, s...)
 }
 
 // Swapped gives d with month and day exchanged, or the zero Date where that is

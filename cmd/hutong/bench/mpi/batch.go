@@ -6,6 +6,7 @@ import (
 	"encoding/csv"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 
 	"hutong/mpi/batch"
@@ -31,6 +32,7 @@ line: line
 
 // batch writes a file of n people and matches it.
 func (c *Cmd) batch(ctx context.Context, rep *Report, dir string, n int) error {
+	defer debug.SetGCPercent(debug.SetGCPercent(25)) // as 'hutong mpi match' does
 	name := filepath.Join(dir, "people.csv")
 	truth, err := c.file(name, n)
 	if err != nil {
