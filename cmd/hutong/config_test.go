@@ -6,7 +6,27 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"hutong/fhir/store/disk"
 )
+
+// What keeps a store from being opened is told, not a crash.
+func TestStoreThatDoesNotOpen(t *testing.T) {
+	dir := t.TempDir()
+	first, err := disk.Open(filepath.Join(dir, "store"), disk.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	for _, c := range []struct{ want, command, dir string }{
+		{"in use", "serve", "--data=" + dir}, {"in use", "verify-audit", "--data=" + dir},
+		{"URI", "serve", "--store=mongodb://%%%/"},
+	} {
+		if err := run(context.Background(), []string{c.command, c.dir}); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s %s: %v", c.command, c.dir, err)
+		}
+	}
+}
 
 // Flags, environment and YAML say the same things; a misspelt name is refused.
 func TestConfigSources(t *testing.T) {

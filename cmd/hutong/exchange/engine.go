@@ -24,10 +24,15 @@ import (
 	"hutong/fhir/term/ucum"
 )
 
-// openStore opens the engine that the settings name.
+// openStore opens the engine that the settings name. With an error it gives
+// nil, and not an interface that holds a nil engine: Close looks at it.
 func openStore(ctx context.Context, cfg Settings, x *search.Extractor, log zerolog.Logger) (store.Store, error) {
 	if cfg.distributed() {
-		return mongo.Open(ctx, cfg.Store, mongo.Options{Extract: x.ExtractBody, Log: log})
+		s, err := mongo.Open(ctx, cfg.Store, mongo.Options{Extract: x.ExtractBody, Log: log})
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
 	}
 	where, err := cfg.engineDir()
 	if err != nil {
@@ -36,7 +41,11 @@ func openStore(ctx context.Context, cfg Settings, x *search.Extractor, log zerol
 	if err := os.MkdirAll(where, 0o700); err != nil {
 		return nil, err
 	}
-	return revive.Open(where, cfg.engineOptions(x.ExtractBody, log))
+	s, err := revive.Open(where, cfg.engineOptions(x.ExtractBody, log))
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // engineDir is where the embedded engine keeps its files.

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -149,6 +150,9 @@ func Open(dir string, o Options) (*Store, error) {
 	s := &Store{opts: o, closing: make(chan struct{})}
 	s.health.Log = o.Log
 	db, err := pebble.Open(dir, s.pebbleOptions())
+	if errors.Is(err, syscall.EAGAIN) {
+		return nil, fmt.Errorf("disk: open %s: another process, such as a running exchange, has it open: %w", dir, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("disk: open %s: %w", dir, err)
 	}
