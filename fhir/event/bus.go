@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"hutong/fhir"
 	"hutong/fhir/event/lease"
 	"hutong/fhir/store"
 )
@@ -29,11 +30,14 @@ type Config struct {
 	Dir string
 	// Listen opens the embedded server on TCP, "127.0.0.1:4222"; "" keeps it
 	// inside the process.
-	Listen   string
-	Log      zerolog.Logger
-	Metrics  prometheus.Registerer // nil: none
-	MaxAge   time.Duration         // how long the stream keeps events; 0 = 7 days
-	Replicas int                   // of the stream on a cluster; 0 = 1
+	Listen  string
+	Log     zerolog.Logger
+	Metrics prometheus.Registerer // nil: none
+	MaxAge  time.Duration         // how long the stream keeps events; 0 = 7 days
+	// Silent are types whose changes are not announced: of what the server
+	// itself writes at every request, each would cost as much as the request.
+	Silent   []fhir.Type
+	Replicas int // of the stream on a cluster; 0 = 1
 	// Of the leases on a cluster: who this node is, for people, and how long a
 	// silent holder stays the holder; 0 = 3 s.
 	Node     string

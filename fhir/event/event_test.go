@@ -70,7 +70,12 @@ func (p *space) Apply(ctx context.Context, writes []store.Write) error {
 // put commits one version of a Patient.
 func (s *source) put(id string) {
 	s.t.Helper()
-	d, err := codec.Parse(fmt.Appendf(nil, `{"resourceType":"Patient","id":%q,"name":[{"family":"Secret"}]}`, id), codec.DefaultLimits())
+	s.commit("Patient", id, fmt.Appendf(nil, `{"resourceType":"Patient","id":%q,"name":[{"family":"Secret"}]}`, id))
+}
+
+func (s *source) commit(typ fhir.Type, id string, raw []byte) {
+	s.t.Helper()
+	d, err := codec.Parse(raw, codec.DefaultLimits())
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -83,7 +88,7 @@ func (s *source) put(id string) {
 		s.t.Fatal(err)
 	}
 	facts.Custodian = "org-a"
-	op := store.Op{Key: fhir.Key{Type: "Patient", ID: id}, Method: fhir.Updated, Body: body, Facts: facts, Entries: entries}
+	op := store.Op{Key: fhir.Key{Type: typ, ID: id}, Method: fhir.Updated, Body: body, Facts: facts, Entries: entries}
 	if _, err := s.Commit(context.Background(), store.Tx{Ops: []store.Op{op}}); err != nil {
 		s.t.Fatal(err)
 	}
@@ -198,6 +203,55 @@ func TestRestartResumes(t *testing.T) {
 	seen.wait(t, 60)
 	if n, deliveries := seen.count(); n != 60 || deliveries > 62 {
 		t.Errorf("%d events in %d deliveries", n, deliveries)
+	}
+}
+
+// TestSilentTypes: their changes are passed over and not announced; what was
+// announced before them is not announced again by the next start.
+func TestSilentTypes(t *testing.T) {
+	t.Parallel()
+	s, dir := newSource(t), t.TempDir()
+	begin := func() (*event.Bus, *prometheus.Registry, func()) {
+		r := prometheus.NewRegistry()
+		bus, err := event.Start(t.Context(), event.Config{Store: s, Dir: dir, Log: zerolog.Nop(), Metrics: r, Silent: []fhir.Type{"Basic"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop := func() {
+			if err := bus.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+		t.Cleanup(stop)
+		return bus, r, stop
+	}
+	silent := func(from, to int) {
+		for i := from; i < to; i++ {
+			id := fmt.Sprintf("b%d", i)
+			s.commit("Basic", id, fmt.Appendf(nil, `{"resourceType":"Basic","id":%q,"code":{"text":"x"}}`, id))
+		}
+	}
+	var seen, later tally
+	s.fill(0, 5)
+	silent(0, 5)
+	bus, _, stop := begin()
+	subscribe(t, bus, "all", event.Subject+">", seen.handle)
+	seen.wait(t, 5)
+	silent(5, 10)
+	s.fill(5, 10)
+	silent(10, 15)
+	seen.wait(t, 10)
+	stop()
+	silent(15, 20)
+	bus, r, _ := begin()
+	s.fill(10, 11)
+	subscribe(t, bus, "later", event.Subject+">", later.handle)
+	later.wait(t, 11)
+	if n, _ := later.count(); n != 11 || later.last.Key.Type != "Patient" {
+		t.Errorf("%d events, the last %+v", n, later.last)
+	}
+	if n := metrics(t, r)["hutong_event_published_total"]; n != 1 {
+		t.Errorf("%v were published after the start, want 1", n)
 	}
 }
 

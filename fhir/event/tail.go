@@ -26,20 +26,28 @@ const (
 	publishTimeout = 10 * time.Second
 	maxPause       = 30 * time.Second // between attempts while NATS is away
 	maxIdle        = 250 * time.Millisecond
+	// How far the stored cursor may lag behind where nothing was published: what
+	// lies between is only read again.
+	maxLag     = 4096
+	maxLagTime = 5 * time.Second
 )
 
 // tail copies the store's change log to the stream, on one node at a time. Its
 // cursor is saved after the stream has acknowledged, so a crash in between
 // repeats events and loses none.
 type tail struct {
-	bus    *Bus
-	store  store.Store
-	space  store.Space
-	js     jetstream.JetStream
-	term   *lease.Term
-	stream int64 // when the stream was made: another stream starts from the beginning
-	cursor fhir.T
-	stored []byte // the cursor's row as it is; nil if there is none
+	bus     *Bus
+	store   store.Store
+	space   store.Space
+	js      jetstream.JetStream
+	term    *lease.Term
+	stream  int64 // when the stream was made: another stream starts from the beginning
+	cursor  fhir.T
+	last    fhir.T // newest commit of which something was published; 0 if none
+	stored  []byte // the cursor's row as it is; nil if there is none
+	savedAt time.Time
+	lag     int  // versions that it lags behind
+	news    bool // some of them were published
 	// sequence is the stream's last one, 0 if it is not known.
 	sequence uint64
 	empty    int // times in a row that there was nothing to publish
@@ -59,7 +67,7 @@ func (b *Bus) newTail(ctx context.Context) (*tail, error) {
 
 // begin takes the cursor over from whoever had it, here or on another node.
 func (t *tail) begin(ctx context.Context, term *lease.Term) error {
-	t.term, t.cursor, t.sequence = term, 0, 0
+	t.term, t.cursor, t.last, t.sequence = term, 0, 0, 0
 	s, err := t.bus.stream(ctx)
 	if err != nil {
 		return err
@@ -75,12 +83,12 @@ func (t *tail) begin(ctx context.Context, term *lease.Term) error {
 	if err := t.rewind(ctx, s); err != nil {
 		return err
 	}
-	return t.save(ctx, t.cursor) // with our token: who had it before cannot save any more
+	return t.save(ctx) // with our token: who had it before cannot save any more
 }
 
-// rewind sets the cursor back where the stream holds less than the cursor
-// says: it is not synced on every message, so a power failure may have cut its
-// end off. The last commit that it holds may be there in part and is repeated.
+// rewind sets the cursor back where the stream holds less than was published:
+// it is not synced on every message, so a power failure may have cut its end
+// off. The last commit that it holds may be there in part and is repeated.
 func (t *tail) rewind(ctx context.Context, s jetstream.Stream) error {
 	last, err := s.GetLastMsgForSubject(ctx, Subject+">")
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -93,24 +101,29 @@ func (t *tail) rewind(ctx context.Context, s jetstream.Stream) error {
 	if err := json.Unmarshal(last.Data, &e); err != nil {
 		return fmt.Errorf("event: last message of %s: %w", Stream, err)
 	}
-	if e.T < t.cursor {
+	if e.T < t.last {
 		t.log.Warn().Uint64("cursor", uint64(t.cursor)).Uint64("stream", uint64(e.T)).Msg("the stream lost its end; publishing it again")
-		t.cursor = e.T - 1
+		t.cursor, t.last = e.T-1, e.T-1
 	}
 	return nil
 }
 
 var cursorKey = []byte("cursor")
 
-// load reads the cursor: stream, T and token, each 8 bytes big-endian (rows of
-// an earlier version have no token). That of a stream which is gone does not
-// count: what only the old one held is published again.
+// load reads the cursor: stream, T, token and the newest T that was published,
+// each 8 bytes big-endian (rows of earlier versions have no token, or were
+// saved when all was published). That of a stream which is gone does not count:
+// what only the old one held is published again.
 func (t *tail) load(ctx context.Context) (err error) {
 	if t.stored, err = t.space.Get(ctx, cursorKey); err != nil {
 		return fmt.Errorf("event: read the cursor: %w", err)
 	}
 	if len(t.stored) >= 16 && int64(binary.BigEndian.Uint64(t.stored)) == t.stream {
 		t.cursor = fhir.T(binary.BigEndian.Uint64(t.stored[8:]))
+		t.last = t.cursor
+		if len(t.stored) >= 32 {
+			t.last = fhir.T(binary.BigEndian.Uint64(t.stored[24:]))
+		}
 	}
 	if len(t.stored) < 24 {
 		return nil
@@ -131,10 +144,11 @@ var errFenced = errors.New("event: another node relays")
 // tail stops: a write whose end is not known would be taken for another node's.
 const saveTime = 20 * time.Second
 
-func (t *tail) save(ctx context.Context, at fhir.T) error {
+func (t *tail) save(ctx context.Context) error {
 	v := binary.BigEndian.AppendUint64(nil, uint64(t.stream))
-	v = binary.BigEndian.AppendUint64(v, uint64(at))
+	v = binary.BigEndian.AppendUint64(v, uint64(t.cursor))
 	v = binary.BigEndian.AppendUint64(v, t.term.Token)
+	v = binary.BigEndian.AppendUint64(v, uint64(t.last))
 	w := store.Write{Key: cursorKey, Value: v, If: store.IfEquals, Old: t.stored}
 	if t.stored == nil {
 		w.If = store.IfAbsent
@@ -153,7 +167,15 @@ func (t *tail) save(ctx context.Context, at fhir.T) error {
 	if err != nil {
 		return fmt.Errorf("event: save the cursor: %w", err)
 	}
-	t.cursor, t.stored = at, v
+	t.stored, t.lag, t.news, t.savedAt = v, 0, false, time.Now()
+	return nil
+}
+
+// settle saves the cursor if that is due.
+func (t *tail) settle(ctx context.Context) error {
+	if t.news || t.lag >= maxLag || t.lag > 0 && time.Since(t.savedAt) >= maxLagTime {
+		return t.save(ctx)
+	}
 	return nil
 }
 
@@ -193,27 +215,35 @@ func (t *tail) round(ctx context.Context) error {
 	}
 	if len(changes) == 0 {
 		t.behind.Store(0)
+		if err := t.settle(ctx); err != nil { // where it failed before
+			return err
+		}
 		if t.empty++; t.empty > 1 { // a commit may make no version: do not ask again and again
 			wait(ctx, min(time.Millisecond<<min(t.empty, 10), maxIdle))
 		}
 		return t.store.WaitChange(ctx, t.cursor)
 	}
 	t.empty = 0
-	t.behind.Store(changes[0].LastUpdated.UnixMilli())
 	if !t.term.Held() {
 		return errFenced
 	}
-	if err := t.publish(ctx, changes); err != nil {
+	end, seen := changes[len(changes)-1].T, len(changes)
+	if err := t.publish(ctx, t.announced(changes)); err != nil {
 		return err
 	}
-	t.published.Add(uint64(len(changes)))
-	if err := t.save(ctx, changes[len(changes)-1].T); err != nil {
+	t.cursor, t.lag = end, t.lag+seen
+	if err := t.settle(ctx); err != nil {
 		return err
 	}
-	if len(changes) < batch/2 {
+	if seen < batch/2 {
 		wait(ctx, gather)
 	}
 	return nil
+}
+
+// announced leaves out what is not announced, in place.
+func (t *tail) announced(changes []store.Change) []store.Change {
+	return slices.DeleteFunc(changes, func(c store.Change) bool { return slices.Contains(t.bus.cfg.Silent, c.Type) })
 }
 
 // gather is how long a round lets commits come together: each round saves the
@@ -223,6 +253,11 @@ const gather = 10 * time.Millisecond
 
 // publish returns when the stream holds all of the changes.
 func (t *tail) publish(ctx context.Context, changes []store.Change) error {
+	if len(changes) == 0 {
+		t.behind.Store(0)
+		return nil
+	}
+	t.behind.Store(changes[0].LastUpdated.UnixMilli())
 	for part := range slices.Chunk(changes, unacknowledged) {
 		messages := make([]*nats.Msg, len(part))
 		for i := range part {
@@ -236,6 +271,8 @@ func (t *tail) publish(ctx context.Context, changes []store.Change) error {
 			return fmt.Errorf("event: publish: %w", err)
 		}
 	}
+	t.published.Add(uint64(len(changes)))
+	t.last, t.news = changes[len(changes)-1].T, true
 	return nil
 }
 

@@ -7,6 +7,9 @@ import (
 	"hutong/gateway/principal"
 )
 
+// Type is the resource type of the records.
+const Type fhir.Type = "AuditEvent"
+
 // Action is what a security event is about, beside the FHIR interactions,
 // which come by Record.
 type Action string

@@ -22,6 +22,7 @@ import (
 	"hutong/fhir/search"
 	"hutong/fhir/store"
 	"hutong/fhir/store/disk"
+	"hutong/gateway/audit"
 )
 
 // verify opens what the kill left and holds it against what the clients know:
@@ -209,6 +210,9 @@ func (l *life) heard(ctx context.Context, s store.Store) error {
 		}
 		for _, c := range changes {
 			newest = c.T
+			if c.Type == audit.Type { // the exchange does not announce them
+				continue
+			}
 			l.log[announced{c.Key, c.VersionID, c.T, c.Method}] = c.T
 		}
 	}
@@ -274,5 +278,5 @@ func (l *life) listenTo(ctx context.Context, s store.Store, newest fhir.T) error
 }
 
 func openBus(ctx context.Context, s store.Store, dir string) (*event.Bus, error) {
-	return event.Start(ctx, event.Config{Store: s, Dir: filepath.Join(dir, "nats"), Log: zerolog.Nop()})
+	return event.Start(ctx, event.Config{Store: s, Dir: filepath.Join(dir, "nats"), Log: zerolog.Nop(), Silent: []fhir.Type{audit.Type}})
 }

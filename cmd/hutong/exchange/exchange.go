@@ -230,7 +230,7 @@ func (e *Exchange) openGateway(ctx context.Context) (err error) {
 func (e *Exchange) openEvents(ctx context.Context) (err error) {
 	e.bus, err = event.Start(ctx, event.Config{
 		Store: e.Store, URL: e.cfg.NATS, Dir: filepath.Join(e.cfg.Data, "nats"), Log: e.log, Metrics: e.metrics,
-		Node: e.cfg.Node, Replicas: e.cfg.Replicas,
+		Node: e.cfg.Node, Replicas: e.cfg.Replicas, Silent: []fhir.Type{audit.Type},
 	})
 	if err != nil {
 		return err
