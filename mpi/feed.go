@@ -23,17 +23,26 @@ const maxRetries = 16
 // Committed takes in the Patients among versions before the response leaves.
 // What fails here, or misses the deadline, reaches the index again by Feed.
 func (x *Index) Committed(ctx context.Context, versions []fhir.Version) {
+	if err := x.FeedAll(ctx, versions); err != nil {
+		x.log.Warn().Err(err).Int("versions", len(versions)).Msg("mpi: versions will be taken in by the event feed")
+	}
+}
+
+// FeedAll is Feed for the Patients among the versions of one commit, which are
+// decided and written together where they can be. A failure with one keeps
+// none of the others out; the first error is told.
+func (x *Index) FeedAll(ctx context.Context, versions []fhir.Version) error {
 	var heard []notice
 	for _, v := range versions {
 		if v.Type == "Patient" {
 			heard = append(heard, notice{v.Key, v.VersionID, v.VersionID == 1})
 		}
 	}
+	var first error
 	for part := range slices.Chunk(heard, maxGroup) {
-		if err := x.feed(ctx, part); err != nil {
-			x.log.Warn().Err(err).Int("patients", len(part)).Str("first", part[0].key.ID).Msg("mpi: versions will be taken in by the event feed")
-		}
+		first = cmp.Or(first, x.feed(ctx, part))
 	}
+	return first
 }
 
 // Taken reports whether a version of a source Patient, or a later one, has been
