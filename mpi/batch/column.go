@@ -5,7 +5,7 @@ import "runtime"
 // column is some numbers of each record, in the order of the records.
 type column struct {
 	values []uint32
-	ends   []uint64 // of each record in values
+	ends   []uint32 // of each record in values
 }
 
 func (c *column) of(i int) []uint32 {
@@ -16,7 +16,7 @@ func (c *column) of(i int) []uint32 {
 }
 
 // end says that the values of a record are complete.
-func (c *column) end() { c.ends = append(c.ends, uint64(len(c.values))) }
+func (c *column) end() { c.ends = append(c.ends, uint32(len(c.values))) }
 
 // prune drops what makes no key: the parts that only one record has, and in a
 // large file the ends of values. What is left may be rare all the same.
@@ -32,14 +32,14 @@ func (c *column) prune(wide bool) {
 			size++
 		}
 	}
-	values, from := make([]uint32, 0, size), uint64(0)
+	values, from := make([]uint32, 0, size), uint32(0)
 	for i, to := range c.ends {
 		for _, p := range c.values[from:to] {
 			if keep(p) {
 				values = append(values, p)
 			}
 		}
-		c.ends[i], from = uint64(len(values)), to
+		c.ends[i], from = uint32(len(values)), to
 	}
 	c.values = values
 }

@@ -40,7 +40,7 @@ func (r *run) join(passes []found) *meeting {
 	limit := r.limit(passes)
 	m := &meeting{}
 	side(shares, runtime.GOMAXPROCS(0), func(share int) {
-		var l lists
+		l := lists{always: true}
 		for i := range passes {
 			runs := passes[i].runs
 			each(runs, func(at int) {

@@ -153,18 +153,19 @@ func (p *pipe[T]) read(ctx context.Context) {
 }
 
 func (p *pipe[T]) normalise() {
+	known := names{}
 	for c := range p.work {
 		c.rows = make([]outcome[T], len(c.cells))
 		for i := range c.cells {
-			c.rows[i] = p.row(c.cells[i], c.lines[i])
+			c.rows[i] = p.row(c.cells[i], c.lines[i], known)
 		}
 		c.cells = nil
 		close(c.done)
 	}
 }
 
-func (p *pipe[T]) row(cells []string, line int) (o outcome[T]) {
-	r := row{reader: p.reader, cells: cells, line: line}
+func (p *pipe[T]) row(cells []string, line int, known names) (o outcome[T]) {
+	r := row{reader: p.reader, cells: cells, line: line, names: known}
 	if o.id, o.err = r.check(); o.err != nil {
 		return o
 	}
@@ -283,6 +284,7 @@ type row struct {
 	*reader
 	cells   []string
 	line    int
+	names   names
 	badDate bool
 }
 

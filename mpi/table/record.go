@@ -14,7 +14,7 @@ func (r *row) record() *normal.Record {
 		Sex: sex(r.get(Gender)), Birth: r.birth(),
 		BirthPlace: normal.Fold(clip(r.get(BirthPlace))), Occupation: normal.Fold(clip(r.get(Occupation))),
 	}
-	if n := name(r.get(Name), r.get(Family), r.get(Given)); n.Text != "" {
+	if n := r.names.get(r.get(Name), r.get(Family), r.get(Given)); n.Text != "" {
 		rec.Names = []normal.Name{n}
 	}
 	for _, i := range r.at[Phone] {
@@ -61,6 +61,30 @@ func citizenShaped(v string) bool {
 	}
 	d, ok := normal.ParseDate(v[6:14])
 	return ok && d.Real() && d.Year >= 1850 && d.Year < 2150
+}
+
+// names remembers names by their texts: how one sounds takes long to find out,
+// and most names come again. What is remembered is not changed. For one
+// goroutine.
+type names map[[3]string]normal.Name
+
+// namesKept is how many names are remembered; then all are forgotten.
+const namesKept = 1 << 14
+
+func (m names) get(whole, family, given string) normal.Name {
+	k := [3]string{whole, family, given}
+	n, known := m[k]
+	if !known {
+		n = name(whole, family, given)
+		if len(m) == namesKept {
+			clear(m)
+		}
+		for i := range k {
+			k[i] = strings.Clone(k[i]) // not to keep the row
+		}
+		m[k] = n
+	}
+	return n
 }
 
 // name builds a name. A part that a row leaves out is left out: it is not
