@@ -348,13 +348,7 @@ func (c *collector) compare(a, b *hit) int {
 			return n
 		}
 	}
-	if n := c.compareSort(a, b); n != 0 {
-		return n
-	}
-	if n := cmp.Compare(a.key.Type, b.key.Type); n != 0 {
-		return n
-	}
-	return cmp.Compare(a.key.ID, b.key.ID)
+	return cmp.Or(c.compareSort(a, b), cmp.Compare(a.key.Type, b.key.Type), cmp.Compare(a.key.ID, b.key.ID))
 }
 
 func (c *collector) compareSort(a, b *hit) int {
