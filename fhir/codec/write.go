@@ -165,22 +165,35 @@ func AppendString(dst []byte, s string) []byte {
 
 func appendEscaped(dst, s []byte) []byte {
 	const hex = "0123456789abcdef"
-	for len(s) > 0 {
+	for {
+		n := verbatim(s)
+		dst, s = append(dst, s[:n]...), s[n:]
+		if len(s) == 0 {
+			return dst
+		}
 		c := s[0]
 		switch {
 		case c == '"' || c == '\\':
 			dst = append(dst, '\\', c)
 		case c < 0x20:
 			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		case c < utf8.RuneSelf:
-			dst = append(dst, c)
 		default:
-			r, n := utf8.DecodeRune(s)
+			r, size := utf8.DecodeRune(s)
 			dst = utf8.AppendRune(dst, r)
-			s = s[n:]
+			s = s[size:]
 			continue
 		}
 		s = s[1:]
 	}
-	return dst
+}
+
+// verbatim counts the leading bytes that stand for themselves in a JSON string:
+// ASCII without what must be escaped.
+func verbatim(s []byte) int {
+	for i, c := range s {
+		if c < 0x20 || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+			return i
+		}
+	}
+	return len(s)
 }
