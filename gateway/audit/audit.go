@@ -149,7 +149,7 @@ func (l *Log) submit(ctx context.Context, events []*event) error {
 	r := &request{records: make([]*record, len(events)), result: make(chan error, 1)}
 	for i, e := range events {
 		r.records[i] = e.encode(l.cfg.Chain)
-		if err := r.records[i].index(l.index); err != nil {
+		if err := r.records[i].index(l.index, e); err != nil {
 			return err
 		}
 	}

@@ -36,7 +36,7 @@ var genesis = strings.Repeat("0", 2*sha256.Size)
 
 // recordKey names a record: "<chain>-<seq, 12 digits>", counted from 1.
 func recordKey(chain string, seq uint64) fhir.Key {
-	return fhir.Key{Type: "AuditEvent", ID: string(appendID(nil, chain, seq))}
+	return fhir.Key{Type: Type, ID: string(appendID(nil, chain, seq))}
 }
 
 // previousOf reads the hash that a record carries of the one before; "" if it

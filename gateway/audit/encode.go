@@ -68,11 +68,14 @@ func (e *event) part(b []byte, chain string) (with []byte, at int) {
 	} else {
 		b[len(b)-1] = ','
 	}
-	b = append(b, `{"what":{"reference":"AuditEvent/`...)
-	at = len(b)
-	b = append(appendID(b, chain, 0), `"}`...)
-	rest := entity{Type: systemObject(), Role: &coding{objectSystem, "13", "Security Resource"}}
-	return append(rest.append(b), '}', ']'), at
+	at = len(b) + len(`{"what":{"reference":"AuditEvent/`)
+	whole := partOf(recordKey(chain, 0))
+	return append(whole.append(append(b, '{')), '}', ']'), at
+}
+
+// partOf is the entity of a part that refers to the whole.
+func partOf(whole fhir.Key) entity {
+	return entity{What: &reference{Reference: whole.String()}, Type: systemObject(), Role: &coding{objectSystem, "13", "Security Resource"}}
 }
 
 // appendID writes the id of a record.

@@ -45,6 +45,11 @@ func everyKind(t *testing.T, l *audit.Log) {
 			must(t, l.Record(ctx, interact.Disclosure{Op: interact.Op{Interaction: "create"}, Total: -1}))
 		}
 		must(t, l.Event(ctx, audit.Event{Action: audit.LoginFailed, Subject: `x"y`, Failed: true, Reason: "no \"such\" \x00", Keys: []fhir.Key{{Type: "Patient", ID: "a1"}}}))
+		odd := interact.Disclosure{Op: interact.Op{Interaction: "read"}, Total: -1}
+		for _, k := range []fhir.Key{{Type: "Observation", ID: "a b"}, {Type: "Observation", ID: "a/_history/1"}, {Type: "Patient", ID: "#x"}, {Type: "observation", ID: "1"}, {Type: "", ID: "1"}, {Type: "Patient", ID: "some-resource"}} {
+			odd.Keys = append(odd.Keys, k)
+		}
+		must(t, l.Record(ctx, odd))
 		must(t, l.Event(ctx, audit.Event{Action: "new", Patients: []fhir.Key{{Type: "Patient", ID: "a1"}}, Purpose: "TREAT"}))
 	}
 }

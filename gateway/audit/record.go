@@ -33,8 +33,8 @@ type record struct {
 // index reads the record's index values and facts. Of these only the reference
 // to the whole depends on the place: an id is no entry, and no search parameter
 // of AuditEvent looks at extensions.
-func (r *record) index(x *indexer) (err error) {
-	if r.entries, r.facts, err = x.values(r); err != nil {
+func (r *record) index(x *indexer, of *event) (err error) {
+	if r.entries, r.facts, err = x.values(of, r); err != nil {
 		return fmt.Errorf("audit: index: %w", err)
 	}
 	r.facts.Custodian = r.custodian
@@ -64,7 +64,7 @@ func (r *record) place(chain string, seq, first uint64, previous string) (op sto
 		}
 	}
 	op = store.Op{
-		Key: fhir.Key{Type: "AuditEvent", ID: string(id)}, Method: fhir.Created, Expect: store.Expect{Kind: store.ExpectAbsent},
+		Key: fhir.Key{Type: Type, ID: string(id)}, Method: fhir.Created, Expect: store.Expect{Kind: store.ExpectAbsent},
 		Body: fhir.Body{Raw: r.raw, MetaAt: r.metaAt}, Facts: r.facts, Entries: r.entries,
 	}
 	return op, hashOf(op.Body)

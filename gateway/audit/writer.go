@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"runtime"
 	"time"
 
 	"hutong/fhir"
@@ -28,6 +29,7 @@ func (l *Log) place(tip Head) {
 func (l *Log) fill(b *batch) {
 	queue := l.queue
 	for {
+		runtime.Gosched() // whoever is about to ask asks first
 		for len(b.ops) < l.cfg.Batch && l.takeWaiting(b) {
 		}
 		if len(b.ops) >= l.cfg.Batch {
