@@ -3,6 +3,7 @@ package drive
 import (
 	"context"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,6 +54,7 @@ func (o *Outcome) Add(p *Outcome) {
 // Closed sends with this many clients, each its next request after the answer
 // to the one before, for the given time. Requests are numbered from first.
 func Closed(ctx context.Context, open func() Send, clients int, first int, length time.Duration) *Outcome {
+	defer light()()
 	var next atomic.Int64
 	next.Store(int64(first))
 	start := time.Now()
@@ -70,6 +72,7 @@ func Closed(ctx context.Context, open func() Send, clients int, first int, lengt
 // free worker waits, and its waiting counts as latency. grace is how long the
 // answers may take once all requests are due.
 func Open(ctx context.Context, open func() Send, rate float64, workers, first int, length, grace time.Duration) *Outcome {
+	defer light()()
 	total := max(int(rate*length.Seconds()), 1)
 	gap := time.Duration(float64(time.Second) / rate)
 	ctx, cancel := context.WithTimeout(ctx, length+grace)
@@ -78,10 +81,11 @@ func Open(ctx context.Context, open func() Send, rate float64, workers, first in
 	start := time.Now()
 	due := func(i int) time.Time { return start.Add(time.Duration(i) * gap) }
 	var dispatched int
+	var broken error // of the clock, no fault of the server's: it fails the run
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		dispatched = dispatch(ctx, ready, total, due)
+		dispatched, broken = dispatch(ctx, ready, total, gap, due)
 	}()
 	var unsent atomic.Int64
 	out := gather(workers, start, func(out *Outcome) {
@@ -102,27 +106,38 @@ func Open(ctx context.Context, open func() Send, rate float64, workers, first in
 		out.Latencies.Record(time.Since(due(i)))
 	}
 	out.Unsent = int(unsent.Load())
+	if out.FirstFail == nil {
+		out.FirstFail = broken
+	}
 	return out
 }
 
+// shortest is the least time between two looks at which requests are due: what
+// is due between them is sent together, late by that much at most.
+const shortest = 100 * time.Microsecond
+
 // dispatch hands the requests out when they are due and tells how many it
-// handed out. It has a thread of its own: Go's timers round short waits up to
-// a millisecond, which is longer than many an answer takes.
-func dispatch(ctx context.Context, ready chan<- int, total int, due func(int) time.Time) int {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+// handed out.
+func dispatch(ctx context.Context, ready chan<- int, total int, gap time.Duration, due func(int) time.Time) (int, error) {
 	defer close(ready)
+	beat, err := newMetronome(max(gap, shortest))
+	if err != nil {
+		return 0, err
+	}
+	defer beat.stop()
 	for i := range total {
-		if wait := time.Until(due(i)); wait > 0 {
-			pause(wait)
+		for time.Until(due(i)) > 0 {
+			if err := beat.wait(); err != nil {
+				return i, err
+			}
 		}
 		select {
 		case ready <- i:
 		case <-ctx.Done():
-			return i
+			return i, nil
 		}
 	}
-	return total
+	return total, nil
 }
 
 // note counts one answer to a request that was due at since.
@@ -135,6 +150,21 @@ func (o *Outcome) note(err error, since time.Time) {
 	o.Failed++
 	if o.FirstFail == nil {
 		o.FirstFail = err
+	}
+}
+
+// light makes the generator cost little while it sends: what it takes from a
+// server on the same machine would count as the server's latency. It runs on
+// half of the processors, so that handing a request to a worker wakes no other
+// thread where there are two, and does not collect its garbage meanwhile unless
+// there is much.
+func light() (restore func()) {
+	runtime.GC()
+	percent := debug.SetGCPercent(800)
+	procs := runtime.GOMAXPROCS(max(1, runtime.NumCPU()/2))
+	return func() {
+		runtime.GOMAXPROCS(procs)
+		debug.SetGCPercent(percent)
 	}
 }
 

@@ -4,4 +4,16 @@ package drive
 
 import "time"
 
-func pause(d time.Duration) { time.Sleep(d) }
+// metronome wakes its owner at every beat, to within what Go's timers give.
+type metronome struct{ *time.Ticker }
+
+func newMetronome(gap time.Duration) (*metronome, error) {
+	return &metronome{time.NewTicker(gap)}, nil
+}
+
+func (m *metronome) wait() error {
+	<-m.C
+	return nil
+}
+
+func (m *metronome) stop() { m.Stop() }
