@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hutong/cmd/hutong/exchange"
+	"hutong/cmd/hutong/exchange/memory"
 )
 
 type serveCmd struct{ exchange.Settings }
@@ -19,7 +20,7 @@ func (s *serveCmd) Run(ctx context.Context) error {
 		return err
 	}
 	if os.Getenv("GOGC") == "" {
-		defer exchange.Pace(s.GarbageMB << 20)()
+		defer memory.Pace(s.GarbageMB << 20)()
 	}
 	e, err := exchange.Open(ctx, s.Settings, s.Logger())
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"hutong/cmd/hutong/exchange/memory"
 	"hutong/fhir"
 	"hutong/fhir/bulk"
 	"hutong/fhir/definition"
@@ -243,7 +244,7 @@ func (e *Exchange) openEvents(ctx context.Context) (err error) {
 		if err := e.index.Warm(background); err != nil && background.Err() == nil {
 			e.log.Error().Err(err).Msg("mpi: posting lists are read from the store, since they could not be read into memory")
 		}
-		settle()
+		memory.Settle() // the reading left as much behind as it keeps
 	})
 	if e.trail != nil {
 		e.idle.Go(func() { e.anchor(background, 10*time.Minute) })

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"runtime"
-	"runtime/debug"
 	"time"
+
+	"hutong/cmd/hutong/exchange/memory"
 )
 
 // Serve answers on the exchange's address until ctx ends, then lets running
@@ -45,7 +45,7 @@ func (e *Exchange) Serve(ctx context.Context, ready func()) (err error) {
 	failed := make(chan error, 1)
 	go func() { failed <- listen(server, listener, e.cfg) }()
 	log.Info().Str("url", e.cfg.PublicURL).Str("auth", e.cfg.Auth).Str("store", e.cfg.storeName()).Str("version", Version).Msg("serving")
-	settle()
+	memory.Settle()
 	if ready != nil {
 		ready()
 	}
@@ -62,13 +62,6 @@ func (e *Exchange) Serve(ctx context.Context, ready func()) (err error) {
 		return server.Close()
 	}
 	return nil
-}
-
-// settle gives back what opening took: definitions that were read, buffers in
-// pools, which live for two collections.
-func settle() {
-	runtime.GC()
-	debug.FreeOSMemory()
 }
 
 // listen serves TLS 1.2 and up where the settings give a certificate.
