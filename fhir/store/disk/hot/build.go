@@ -44,7 +44,7 @@ func (c *Cache) Build(key []byte, t fhir.T, src Source) (*View, error) {
 	c.lists[l.key] = l
 	c.ids[l.id()]++
 	c.mu.Unlock()
-	b := builder{Source: src, key: key, t: t, upto: upto, most: c.most()}
+	b := builder{Source: src, key: key, t: t, upto: upto, most: c.most(), found: l.state}
 	fits, err := b.read()
 	c.mu.Lock()
 	if err != nil || !fits || b.small(c.after) || src.Horizon() > t {
@@ -60,7 +60,7 @@ func (c *Cache) Build(key []byte, t fhir.T, src Source) (*View, error) {
 		return nil, nil
 	}
 	delete(c.asked, l.key)
-	l.add(b.found, b.spans)
+	l.state = b.found
 	l.changes = append(b.changes, l.changes...)
 	l.ready = true
 	c.resize(l)
@@ -74,14 +74,14 @@ type builder struct {
 	key     []byte
 	t, upto fhir.T
 	most    int64
-	found   []period // held at t
+	found   state    // what held at t
 	changes []change // from t to upto
 	spans   map[uint32]int64
 	n       int64
 }
 
 // small: a list that is read as fast from the tree.
-func (b *builder) small(after int64) bool { return int64(len(b.found)) < after/8 }
+func (b *builder) small(after int64) bool { return int64(len(b.found.rows)+len(b.found.odd)) < after/8 }
 
 // read visits the current postings and those superseded since t, by one
 // iterator, so that none is missed or seen twice.
@@ -108,7 +108,8 @@ func (b *builder) read() (fits bool, err error) {
 		}
 		return 1
 	})
-	return fits && !b.twice(), err
+	b.found.finish(b.spans)
+	return fits && !b.found.twice(), err
 }
 
 func (b *builder) scan(it *pebble.Iterator, lo, hi []byte, head int) (fits bool, err error) {
@@ -160,7 +161,7 @@ func (b *builder) take(from, to fhir.T, class uint32, p layout.Place, value []by
 		}
 	}
 	if from <= b.t {
-		b.found = append(b.found, x)
+		b.found.put(x, b.spans[x.class()])
 	} else {
 		b.changes = append(b.changes, change{row: x.row, lo: x.lo, hi: x.hi, at: from})
 	}
@@ -168,15 +169,4 @@ func (b *builder) take(from, to fhir.T, class uint32, p layout.Place, value []by
 		b.changes = append(b.changes, change{row: x.row, lo: x.lo, hi: x.hi, at: to, end: true})
 	}
 	return nil
-}
-
-// twice reports whether a place stands twice, against what was promised.
-func (b *builder) twice() bool {
-	slices.SortFunc(b.found, func(x, y period) int { return x.compare(y.row) })
-	for i := 1; i < len(b.found); i++ {
-		if b.found[i].compare(b.found[i-1].row) == 0 {
-			return true
-		}
-	}
-	return false
 }

@@ -115,37 +115,52 @@ func (v *View) resolve(changes []change, t fhir.T) {
 
 // folded is the state with what changed.
 func (v *View) folded() state {
-	next := state{dated: v.dated, rows: make([]row, 0, len(v.rows)+len(v.extra))}
 	spans := make(map[uint32]int64, len(v.kinds))
 	for _, k := range v.kinds {
 		spans[k.Class] = k.Span
 	}
-	gone := skip{gone: v.gone}
-	for _, r := range v.rows {
-		if !gone.has(r) {
-			next.rows = append(next.rows, r)
-		}
+	made := state{dated: v.dated}
+	for _, p := range v.extra {
+		made.put(p, spans[p.class()])
 	}
-	gone = skip{gone: v.gone}
-	for _, p := range v.odd {
-		if !gone.has(p.row) {
-			next.odd = append(next.odd, p)
-		}
-	}
-	next.add(v.extra, spans)
+	next := state{dated: v.dated}
+	next.rows = merge(v.rows, v.gone, made.rows, func(r row) row { return r })
+	next.odd = merge(v.odd, v.gone, made.odd, func(p period) row { return p.row })
+	next.finish(spans)
 	return next
 }
 
-// add takes in postings by what their classes tell, and counts the classes.
-func (s *state) add(all []period, spans map[uint32]int64) {
-	for _, p := range all {
-		if s.dated && !told(p, spans[p.class()]) {
-			s.odd = append(s.odd, p)
-		} else {
-			s.rows = append(s.rows, p.row)
+// merge gives what is of base and not gone, and what was made, by place.
+func merge[T any](base []T, gone []row, made []T, of func(T) row) []T {
+	out := make([]T, 0, len(base)+len(made))
+	left := skip{gone: gone}
+	for _, b := range base {
+		r := of(b)
+		if left.has(r) {
+			continue
 		}
+		for ; len(made) > 0 && of(made[0]).compare(r) < 0; made = made[1:] {
+			out = append(out, made[0])
+		}
+		out = append(out, b)
 	}
-	slices.SortFunc(s.rows, row.compare)
+	return append(out, made...)
+}
+
+// put takes in a posting by what its class tells, whose span is given.
+func (s *state) put(p period, span int64) {
+	if s.dated && !told(p, span) {
+		s.odd = append(s.odd, p)
+	} else {
+		s.rows = append(s.rows, p.row)
+	}
+}
+
+// finish sorts what is not sorted, and counts the classes.
+func (s *state) finish(spans map[uint32]int64) {
+	if !slices.IsSortedFunc(s.rows, row.compare) {
+		slices.SortFunc(s.rows, row.compare)
+	}
 	slices.SortFunc(s.odd, func(a, b period) int { return a.compare(b.row) })
 	counts := map[uint32]int{}
 	for i := 0; i < len(s.rows); {
@@ -159,6 +174,25 @@ func (s *state) add(all []period, spans map[uint32]int64) {
 	for class, n := range counts {
 		s.kinds = append(s.kinds, Kind{Class: class, N: n, Span: spans[class]})
 	}
+}
+
+// twice reports whether a place stands twice, against what was promised.
+func (s *state) twice() bool {
+	odd := s.odd
+	for i, r := range s.rows {
+		for len(odd) > 0 && odd[0].compare(r) < 0 {
+			odd = odd[1:]
+		}
+		if i > 0 && r.compare(s.rows[i-1]) == 0 || len(odd) > 0 && odd[0].compare(r) == 0 {
+			return true
+		}
+	}
+	for i := 1; i < len(s.odd); i++ {
+		if s.odd[i].compare(s.odd[i-1].row) == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // told reports whether the value of a date is what its place and the span of
@@ -225,21 +259,21 @@ func (v *View) Stream(spend func(postings int64) error) stream.Stream {
 // Dates visits the postings of a list of dates with their values, those told by
 // their classes first, each part in order.
 func (v *View) Dates(visit func(at stream.Spot, lo, hi int64) error) error {
-	spans := make(map[uint32]int64, len(v.kinds))
+	spans := []int64{0} // by class
 	for _, k := range v.kinds {
+		if n := int(k.Class) + 1 - len(spans); n > 0 {
+			spans = append(spans, make([]int64, n)...)
+		}
 		spans[k.Class] = k.Span
 	}
-	gone, class, span := skip{v.gone}, uint32(0), int64(0)
+	gone := skip{v.gone}
 	for _, r := range v.rows {
 		if len(gone.gone) > 0 && gone.has(r) {
 			continue
 		}
-		if c := r.class(); c != class {
-			class, span = c, spans[c]
-		}
 		at := r.spot()
 		lo := at.Ord.Moment() * 1000
-		if err := visit(at, lo, lo+span); err != nil {
+		if err := visit(at, lo, lo+spans[at.Class]); err != nil {
 			return err
 		}
 	}
