@@ -196,9 +196,10 @@ func (c *Cache) resize(l *list) {
 	c.evict()
 }
 
-// Used counts postings of a list that were read from the tree.
+// Used counts postings of a list that were read from the tree. Short reads,
+// of which there are many, do not push out the counts of others.
 func (c *Cache) Used(key []byte, postings int64) {
-	if c == nil || postings == 0 {
+	if c == nil || postings <= c.after/16 {
 		return
 	}
 	c.mu.Lock()
