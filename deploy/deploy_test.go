@@ -23,7 +23,8 @@ import (
 func settings(t *testing.T) (env, flags []string) {
 	t.Helper()
 	var c struct {
-		Serve struct{ exchange.Settings } `cmd:""`
+		Config kong.ConfigFlag             // of every command
+		Serve  struct{ exchange.Settings } `cmd:""`
 	}
 	p, err := kong.New(&c, kong.DefaultEnvars("HUTONG"))
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -51,6 +52,8 @@ type addClientCmd struct {
 	KeyOut   string   `name:"key-out" type:"path" help:"Where to write the private key of the pair that is made; default ID.pem." placeholder:"FILE"`
 	Redirect []string `help:"An app: where the browser comes back to."`
 	Scope    []string `help:"SMART scopes; default system/*.cruds, or what the pages need."`
+
+	made string // the file with the pair that was made, until it is KeyOut
 }
 
 // Run registers the client.
@@ -70,7 +73,15 @@ func (a *addClientCmd) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	return a.run(ctx, func(e *exchange.Exchange) error { return e.Auth.AddClient(ctx, c) })
+	err := a.run(ctx, func(e *exchange.Exchange) error { return e.Auth.AddClient(ctx, c) })
+	if a.made == "" {
+		return err
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(a.made))
+	}
+	fmt.Println("private key:", a.KeyOut)
+	return os.Rename(a.made, a.KeyOut)
 }
 
 var (
@@ -79,7 +90,7 @@ var (
 )
 
 // keys takes the public key that is given, or makes a pair and writes the
-// private one where only the owner reads it.
+// private one beside KeyOut, where only the owner reads it.
 func (a *addClientCmd) keys(c *auth.Client) error {
 	if a.JWK != "" {
 		raw, err := os.ReadFile(a.JWK)
@@ -89,10 +100,8 @@ func (a *addClientCmd) keys(c *auth.Client) error {
 	if a.KeyOut == "" {
 		a.KeyOut = a.ID + ".pem"
 	}
-	public, err := newClientKey(a.KeyOut)
-	if err == nil {
-		fmt.Println("private key:", a.KeyOut)
-	}
+	a.made = a.KeyOut + ".new" // in the place of an older one only when the client is registered with it
+	public, err := newClientKey(a.made)
 	c.Keys = []json.RawMessage{public}
 	return err
 }

@@ -28,6 +28,44 @@ func TestStoreThatDoesNotOpen(t *testing.T) {
 	}
 }
 
+// What asks for nothing is told, and a key that works is not lost to a
+// registration that fails.
+func TestCommandsThatCannotWork(t *testing.T) {
+	dir := t.TempDir()
+	hutong := func(args ...string) error { return run(context.Background(), args) }
+	for want, args := range map[string][]string{
+		"no .json or .ndjson": {"load", dir}, "--workers": {"load", "--workers=0", dir}, "--client and --key": {"token"},
+	} {
+		if err := hutong(args...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+	key := filepath.Join(dir, "his.pem")
+	add := []string{"account", "add-client", "his", "--org=org-a", "--data=" + dir, "--key-out=" + key, "--log-level=error"}
+	if err := hutong(add...); err != nil {
+		t.Fatal(err)
+	}
+	first, err := os.ReadFile(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := hutong(append(add, "--scope=nonsense")...); err == nil {
+		t.Error("a scope that is none was accepted")
+	}
+	if now, err := os.ReadFile(key); err != nil || string(now) != string(first) {
+		t.Errorf("the key of a refused registration took the old one's place: %v", err)
+	}
+	if err := hutong(add...); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := os.ReadFile(key); err != nil || string(now) == string(first) {
+		t.Errorf("no new key: %v", err)
+	}
+	if left, _ := filepath.Glob(key + "*"); len(left) != 1 {
+		t.Errorf("%v", left)
+	}
+}
+
 // Flags, environment and YAML say the same things; a misspelt name is refused.
 func TestConfigSources(t *testing.T) {
 	dir := t.TempDir()

@@ -20,6 +20,9 @@ type loadCmd struct {
 // Run posts every file. A file that is refused is named and counted, the
 // others go on; the exit status tells.
 func (l *loadCmd) Run(ctx context.Context) error {
+	if l.Workers < 1 {
+		return fmt.Errorf("--workers %d: at least 1 is needed", l.Workers)
+	}
 	p := client.NewPoster(l.URL)
 	if l.Client != "" {
 		key, err := os.ReadFile(l.Key)
@@ -37,6 +40,9 @@ func (l *loadCmd) Run(ctx context.Context) error {
 	}
 	sec := time.Since(start).Seconds()
 	fmt.Printf("%d files, %d resources in %.1f s (%.0f resources/s), %d refused\n", sum.Files, sum.Resources, sec, float64(sum.Resources)/sec, sum.Refused)
+	if sum.Files == 0 {
+		return fmt.Errorf("there is no .json or .ndjson file to load")
+	}
 	if sum.Refused > 0 {
 		return fmt.Errorf("%d of %d files were refused", sum.Refused, sum.Files)
 	}

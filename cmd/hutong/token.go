@@ -23,6 +23,9 @@ type tokenCmd struct {
 func (t *tokenCmd) Run(ctx context.Context) error {
 	base := strings.TrimSuffix(t.URL, "/")
 	var token string
+	if t.User == "" && (t.Client == "" || t.Key == "") {
+		return fmt.Errorf("give --client and --key of a system, or --user and --password-file")
+	}
 	if t.User == "" {
 		key, err := os.ReadFile(t.Key)
 		if err != nil {
