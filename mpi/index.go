@@ -120,8 +120,7 @@ func (x *Index) Warm(ctx context.Context) error {
 	}
 	s.Loaded()
 	x.lists.Store(s)
-	size := s.Size()
-	x.log.Info().Int("records", size.Records).Int("keys", size.Keys).Int64("bytes", size.Bytes).Msg("mpi: posting lists are in memory")
+	x.log.Info().Int("records", s.Len()).Msg("mpi: posting lists are in memory")
 	return nil
 }
 

@@ -5,20 +5,13 @@ import "slices"
 // lists is runs of records: a header (length, how often the same run came up),
 // then the records, ascending. The same records often meet under many keys (a
 // telephone and each of its eleven neighbourhoods): such a run is held once.
-// A pass may hold it more often where that is rare.
 type lists struct {
 	runs   []uint32
 	number []int    // of keys, by the length of their list
 	table  []uint32 // open addressing: offset of a run + 1; 0 is free
-	used   int      // runs that the table knows
-	seen   int      // runs that were looked up in it
-	always bool     // look up all
-	long   int      // keys whose list is too long
+	used   int
+	long   int // keys whose list is too long
 }
-
-// tried is how many runs are looked up before a pass is asked whether that pays:
-// where few are equal, all that follow are left to join.
-const tried = 1 << 14
 
 // A header holds the length of a run below, and how often it came up above.
 const (
@@ -40,7 +33,7 @@ func each(runs []uint32, do func(at int)) {
 // reset empties l and keeps its memory.
 func (l *lists) reset(longest int) {
 	clear(l.table)
-	l.runs, l.number, l.used, l.seen, l.long = l.runs[:0], make([]int, longest+1), 0, 0, 0
+	l.runs, l.number, l.used, l.long = l.runs[:0], make([]int, longest+1), 0, 0
 }
 
 // cut divides sorted words (key<<32 | record) into lists. What is too long goes
@@ -95,10 +88,6 @@ func (l *lists) add(run []uint32) {
 
 // settle counts the last run, at `at`, to its equal if there is one.
 func (l *lists) settle(at int) {
-	if !l.always && l.seen >= tried && 4*l.used > 3*l.seen {
-		return
-	}
-	l.seen++
 	if 4*(l.used+1) > 3*len(l.table) {
 		l.grow()
 	}

@@ -31,14 +31,14 @@ func longest(n int) int {
 
 // wordsAtOnce is how many words (key<<32 | record) a pass sorts at a time: what
 // makes more is done in parts, by hash.
-const wordsAtOnce = 24 << 20
+const wordsAtOnce = 12 << 20
 
 // meet gathers the pairs that share keys, each once: for every record those
 // others with whom it shares most. The file's keys are used up.
 func (r *run) meet(ctx context.Context) error {
 	r.file.prune()
 	found, err := r.passes(ctx)
-	r.file.parts, r.file.alone = [classes]column{}, column{}
+	r.file.parts = [classes]column{}
 	if err != nil {
 		return err
 	}
@@ -64,10 +64,20 @@ type found struct {
 	long   int
 }
 
-// passes runs the passes on all processors.
+// passes runs the passes, first those of keys that stand alone, whose column is
+// then dropped.
 func (r *run) passes(ctx context.Context) ([]found, error) {
-	todo := r.plan()
-	out := make([]found, len(todo))
+	alone, two := r.plan()
+	out := make([]found, len(alone)+len(two))
+	if err := r.side(ctx, alone, out); err != nil {
+		return nil, err
+	}
+	r.file.alone = column{}
+	return out, r.side(ctx, two, out[len(alone):])
+}
+
+// side runs passes on all processors.
+func (r *run) side(ctx context.Context, todo []pass, out []found) error {
 	var next, done atomic.Int64
 	var g errgroup.Group
 	for range runtime.GOMAXPROCS(0) {
@@ -83,28 +93,27 @@ func (r *run) passes(ctx context.Context) ([]found, error) {
 			}
 		})
 	}
-	return out, g.Wait()
+	return g.Wait()
 }
 
 // plan lists the passes: the keys that stand alone, and every two classes.
-func (r *run) plan() []pass {
-	var todo []pass
-	add := func(p pass, words int) {
+func (r *run) plan() (alone, two []pass) {
+	add := func(todo *[]pass, p pass, words int) {
 		p.of = parts(words)
 		for ; p.part < p.of; p.part++ {
-			todo = append(todo, p)
+			*todo = append(*todo, p)
 		}
 	}
 	f := r.file
-	add(pass{alone: true}, len(f.alone.values))
+	add(&alone, pass{alone: true}, len(f.alone.values))
 	for x := range classes {
 		for y := x + 1; y < classes; y++ {
 			if !together(x, y) {
-				add(pass{x: x, y: y}, len(f.parts[x].values)*len(f.parts[y].values)/max(1, f.Len()))
+				add(&two, pass{x: x, y: y}, len(f.parts[x].values)*len(f.parts[y].values)/max(1, f.Len()))
 			}
 		}
 	}
-	return todo
+	return alone, two
 }
 
 func parts(words int) uint64 { return uint64(words/wordsAtOnce) + 1 }

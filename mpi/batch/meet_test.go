@@ -33,7 +33,7 @@ func TestRadix(t *testing.T) {
 func TestLists(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(3, 3))
-	l := lists{always: true}
+	var l lists
 	for range 3 { // a sorter uses its lists again
 		l.reset(20)
 		want, keys, long := map[string]int{}, 0, 0

@@ -40,16 +40,24 @@ func (r *run) join(passes []found) *meeting {
 	limit := r.limit(passes)
 	m := &meeting{}
 	side(shares, runtime.GOMAXPROCS(0), func(share int) {
-		l := lists{always: true}
-		for i := range passes {
-			runs := passes[i].runs
-			each(runs, func(at int) {
-				n := lengthAt(runs, at)
-				if n <= limit && runs[at+1]%shares == uint32(share) && len(l.runs) < mostWords {
-					l.add(runs[at : at+n+1])
-				}
-			})
+		visit := func(do func(run []uint32)) {
+			for i := range passes {
+				runs := passes[i].runs
+				each(runs, func(at int) {
+					if n := lengthAt(runs, at); n <= limit && runs[at+1]%shares == uint32(share) {
+						do(runs[at : at+n+1])
+					}
+				})
+			}
 		}
+		size := 0
+		visit(func(run []uint32) { size += len(run) })
+		l := lists{runs: make([]uint32, 0, min(size, mostWords))} // what is not used of it is never touched
+		visit(func(run []uint32) {
+			if len(l.runs) < mostWords {
+				l.add(run)
+			}
+		})
 		m.runs[share] = l.runs
 	})
 	clear(passes)

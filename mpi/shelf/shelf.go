@@ -157,7 +157,14 @@ type Size struct {
 	Bytes    int64 `json:"bytes"`
 }
 
-// Size counts what the Shelf holds.
+// Len is how many records the Shelf knows.
+func (s *Shelf) Len() int {
+	s.ids.mu.RLock()
+	defer s.ids.mu.RUnlock()
+	return int(s.ids.n)
+}
+
+// Size counts what the Shelf holds, list by list.
 func (s *Shelf) Size() Size {
 	var out Size
 	out.Records, out.Bytes = s.ids.size()
