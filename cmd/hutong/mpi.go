@@ -14,13 +14,16 @@ import (
 	"time"
 
 	"hutong/mpi/batch"
+	"hutong/mpi/model"
 	"hutong/mpi/normal"
+	"hutong/mpi/score"
 	"hutong/mpi/table"
 )
 
 type mpiCmd struct {
-	Match mpiMatchCmd `cmd:"" help:"Find the records of one person in plain CSV files, without labels."`
-	Train mpiTrainCmd `cmd:"" help:"Estimate a model of the index from a CSV file, without labels."`
+	Match  mpiMatchCmd  `cmd:"" help:"Find the records of one person in plain CSV files, without labels."`
+	Train  mpiTrainCmd  `cmd:"" help:"Estimate a model of the index from a CSV file, without labels."`
+	Region mpiRegionCmd `cmd:"" help:"Write the index's model for a region of so many people, in which demographics may link unasked."`
 }
 
 type mpiMatchCmd struct {
@@ -121,7 +124,42 @@ func (c *mpiTrainCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.In, err)
 	}
-	return out.write(func(w io.Writer) error {
+	return out.writeModel(m)
+}
+
+type mpiRegionCmd struct {
+	Population int     `required:"" help:"People of the region: the more there are, the rarer a name must be for name, birth date and sex to prove a person." placeholder:"PEOPLE"`
+	Link       float64 `default:"0.99" help:"Probability from which records without a number in common are linked unasked; 0 is never."`
+	Model      string  `type:"existingfile" help:"Model to start from; default is the built-in one." placeholder:"FILE"`
+	Out        string  `required:"" type:"path" help:"Model to write, for serve --mpi-model." placeholder:"MODEL.json"`
+}
+
+// Run writes the model with the region's prior and threshold.
+func (c *mpiRegionCmd) Run() error {
+	if c.Population < 2 || c.Link < 0 || c.Link > 1 {
+		return fmt.Errorf("--population is at least 2, --link from 0 to 1")
+	}
+	out, err := openOutputs([]string{c.Model}, c.Out)
+	if err != nil {
+		return err
+	}
+	defer out.discard()
+	m, err := score.Default()
+	if c.Model != "" {
+		var loaded *model.Loaded
+		if loaded, err = model.Load(c.Model); err == nil {
+			m = loaded.Model
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return out.writeModel(m.ForRegion(c.Population, c.Link))
+}
+
+// writeModel fills the one file with a model.
+func (o *outputs) writeModel(m *score.Model) error {
+	return o.write(func(w io.Writer) error {
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
 		return e.Encode(m)

@@ -64,7 +64,7 @@ type division struct {
 
 // component joins its records from the likeliest pair down. Two groups join
 // only if the pairs across them agree on the whole: the mean of their log-odds,
-// the pair at hand included, must reach that of Auto, so that one weak bridge
+// each bounded and the pair at hand included, must reach that of Auto, so that one weak bridge
 // does not join two persons, and a doubtful pair joins where the rest speaks
 // for it. Pairs that never met are compared now. One-to-one is greedy: the
 // likeliest pair first.
@@ -111,12 +111,26 @@ func (d *division) agree(as, bs []int) bool {
 	for _, a := range as {
 		for _, b := range bs {
 			if d.across(min(a, b), max(a, b)) {
-				sum += d.weight(min(a, b), max(a, b))
+				sum += vote(d.weight(min(a, b), max(a, b)))
 				n++
 			}
 		}
 	}
 	return n == 0 || sum/n >= math.Log2(d.o.Auto/(1-d.o.Auto))
+}
+
+// certain is the most that one pair counts for or against, in log2 odds. The
+// fields of a badly damaged record are not damaged one by one, so that sums go
+// further than they are to be believed: five copies that agree are not outvoted
+// by the one that says nothing right.
+const certain = 6
+
+// vote is what a pair counts. What rules forbid stays forbidden.
+func vote(w float64) float64 {
+	if w <= score.Never {
+		return w
+	}
+	return min(max(w, -certain), certain)
 }
 
 func (d *division) weight(a, b int) float64 {

@@ -258,15 +258,21 @@ func newborn(r *normal.Record) string {
 
 // likeTwins reports what siblings born together look like on paper: the same
 // birth date, family name and household, but a given name that is not the
-// same, or a multiple birth stated.
+// same, or a multiple birth stated. A brother and a sister have two names: one
+// whole Chinese name on both is one person whose sex was mistaken.
 func likeTwins(a, b *normal.Record, s *score.Result) bool {
 	if s.Vector[score.Birth] != score.BirthExact || s.Vector[score.Citizen] == score.CitizenEqual {
 		return false
 	}
 	household := s.Vector[score.Phone] == score.Same || s.Vector[score.Line] == score.PlaceExact
-	other := s.Vector[score.Given] >= score.NameClose && s.Vector[score.Given] != score.NameSwapped && s.Vector[score.Given] != score.NameLook || s.Vector[score.Sex] == score.Different
+	other := s.Vector[score.Given] >= score.NameClose && s.Vector[score.Given] != score.NameSwapped && s.Vector[score.Given] != score.NameLook || s.Vector[score.Sex] == score.Different && !oneHanName(a, b, s)
 	hanTypo := s.Vector[score.Given] == score.NameTypo && hanNames(a, b)
 	return (household || a.Multiple && b.Multiple) && (other || hanTypo)
+}
+
+// oneHanName reports one and the same whole Chinese name.
+func oneHanName(a, b *normal.Record, s *score.Result) bool {
+	return s.Vector[score.Family] == score.NameExact && s.Vector[score.Given] == score.NameExact && hanNames(a, b)
 }
 
 // hanNames: one character apart is a slip between strangers' records, but the

@@ -108,10 +108,14 @@ func joined(a, b *normal.Name) bool {
 
 // swapped reports family and given name exchanged: the same characters, or
 // between two scripts the same sounds. Two Chinese names whose sounds alone are
-// exchanged (贾莉, 李佳) are two names.
+// exchanged (贾莉, 李佳) are two names. A Chinese name of three characters with
+// the family name behind is divided in the wrong place: 浩宇王 is 王浩宇.
 func swapped(a, b *normal.Name) bool {
 	if a.Given == "" || b.Given == "" {
 		return false
+	}
+	if a.Han() && b.Han() && (a.Given+a.Family == b.Family+b.Given || b.Given+b.Family == a.Family+a.Given) {
+		return true
 	}
 	return a.Family == b.Given && b.Family == a.Given || !(a.Han() && b.Han()) && crossSound(a, b)
 }

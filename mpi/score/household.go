@@ -84,6 +84,49 @@ func (h *household) sum(v *Vector, extra *[AllFields]float64) float64 {
 	return w
 }
 
+// moving is a second way to be one person: to have moved between two records.
+// The parts of the address then agree as those of strangers do, all at once.
+// Counted field by field, each would speak against the pair as if it were a
+// chance of its own, and nobody who moved would be found again. The share of
+// such pairs among true ones is estimated with the rest.
+type moving struct {
+	share      float64
+	stay, gone float64 // log2 of 1-share and of share
+}
+
+// address lists what changes when a person moves. The state seldom does.
+var address = [...]Field{Street, Number, City, Post}
+
+func (m *moving) set(share float64) {
+	m.share, m.stay, m.gone = share, math.Log2(1-share), math.Log2(share)
+}
+
+// few is the share of people who moved at which training starts, and
+// which the smoothing draws to.
+const few = 0.1
+
+// weight gives the log2 of m/u of one person from the sum of all fields and
+// from that of the address among them; left is the share of those who moved.
+func (m *moving) weight(sum, at float64) (weight, left float64) {
+	if m == nil {
+		return sum, 0
+	}
+	stay, gone := m.stay+at, m.gone
+	if stay-gone > 20 {
+		return sum + m.stay, 0
+	}
+	left = 1 / (1 + math.Exp2(stay-gone))
+	return sum - at + gone - math.Log2(left), left
+}
+
+// bound is no less than the weight.
+func (m *moving) bound(sum, at float64) float64 {
+	if m == nil {
+		return sum
+	}
+	return max(sum, sum-at)
+}
+
 // odds gives the probabilities of one person and of one household, and the
 // log2 odds of one person. house is the household's weight.
 func (m *Model) odds(weight, house float64) (person, family, logOdds float64) {
@@ -97,12 +140,17 @@ func (m *Model) odds(weight, house float64) (person, family, logOdds float64) {
 	return 1 / (1 + math.Exp2(-logOdds)), kin / (one + kin + other), logOdds
 }
 
-// posterior is odds for a vector, names at their average frequency.
-func (m *Model) posterior(v *Vector) (person, family float64) {
-	house := 0.0
+// posterior is odds for a vector, names at their average frequency, and the
+// share of those who moved among pairs of one person.
+func (m *Model) posterior(v *Vector) (person, family, left float64) {
+	house, at := 0.0, 0.0
 	if m.house != nil {
 		house = m.house.sum(v, &[AllFields]float64{})
 	}
-	person, family, _ = m.odds(m.sum(v), house)
-	return person, family
+	for _, f := range address {
+		at += m.weights[f][v[f]]
+	}
+	weight, left := m.moved.weight(m.sum(v), at)
+	person, family, _ = m.odds(weight, house)
+	return person, family, left
 }

@@ -33,6 +33,7 @@ type Model struct {
 	weights    [AllFields][]float64
 	Frequency  Frequency
 	house      *household // nil: of two kinds only
+	moved      *moving    // nil: the address is like any other field
 }
 
 // Frequency is the share of people who carry a name. A rare name in common is
@@ -45,9 +46,13 @@ type Frequency struct {
 	// Text holds shares of the values of file fields, by field name. A value
 	// that is not listed has the field's average.
 	Text map[string]map[string]float64 `json:"text,omitempty"`
+	// Contemporaries is how many times as common a given name is among people of
+	// its bearer's sex and age as among all: names are of a sex and of a time, so
+	// they are no chance of their own beside an equal sex and birth date. 0 is 1.
+	Contemporaries float64 `json:"contemporaries,omitempty"`
 }
 
-//go:embed data/hutong-zh-2.json
+//go:embed data/hutong-zh-3.json
 var defaultModel []byte
 
 //go:embed data/hutong-file-1.json
@@ -183,7 +188,12 @@ func (m *Model) Weigh(v Vector, a, b *normal.Record) Result {
 		}
 		house = m.house.sum(&v, &extra)
 	}
-	r.Probability, _, r.LogOdds = m.odds(r.Weight, house)
+	at := 0.0
+	for _, f := range address {
+		at += r.Weights[f]
+	}
+	weight, _ := m.moved.weight(r.Weight, at)
+	r.Probability, _, r.LogOdds = m.odds(weight, house)
 	if c := ceiling(v.Pack()); c < r.LogOdds {
 		r.LogOdds, r.Probability = c, Probability(c)
 	}
@@ -216,8 +226,17 @@ func (m *Model) rareNames(a, b *normal.Record, r *Result) {
 	}
 	if r.Vector[Given] == NameExact {
 		given := func(n *normal.Name) string { return n.Given }
-		m.byFrequency(r, Given, m.Frequency.share(m.Frequency.Given, m.Frequency.OtherGiven, a, b, given))
+		m.byFrequency(r, Given, m.Frequency.share(m.Frequency.Given, m.Frequency.OtherGiven, a, b, given)*m.contemporary(&r.Vector))
 	}
+}
+
+// contemporary is how many times as common a given name is among those who
+// share sex and birth date, as far as these agree.
+func (m *Model) contemporary(v *Vector) float64 {
+	if m.Frequency.Contemporaries < 1 || v[Sex] != Same || v[Birth] == Silent || v[Birth] == BirthDifferent {
+		return 1
+	}
+	return m.Frequency.Contemporaries
 }
 
 func (m *Model) byFrequency(r *Result, f Field, share float64) {
@@ -246,10 +265,14 @@ func (f *Frequency) share(table map[string]float64, other float64, a, b *normal.
 	return most
 }
 
-// dampen corrects for fields that are not independent: people of one household
+// dampen corrects for fields that are not independent. People of one household
 // share phone, line and place, so the three together count as the strongest
-// and half of the rest.
+// and half of the rest. Who moved has another line and another place at once,
+// which counts once.
 func (m *Model) dampen(r *Result) {
+	if r.Weights[Line] < 0 && r.Weights[Place] < 0 {
+		r.Weights[Place] = 0
+	}
 	best := max(r.Weights[Phone], r.Weights[Line], r.Weights[Place])
 	for _, f := range []Field{Phone, Line, Place} {
 		if r.Weights[f] > 0 && r.Weights[f] < best {

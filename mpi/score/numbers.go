@@ -178,6 +178,10 @@ func sameDoor(a, b string) bool {
 	return len(a) >= characters && len(b) >= characters && a[len(a)-characters:] == b[len(b)-characters:]
 }
 
+// SameFlat reports lines in comparison form that give one flat: street or estate,
+// building and room.
+func SameFlat(a, b string) bool { return sameDoor(a, b) }
+
 // span is where a number stands in a text.
 type span struct{ from, to int }
 

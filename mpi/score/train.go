@@ -1,6 +1,7 @@
 package score
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -39,7 +40,8 @@ func train(base *Model, s Sample, version string, households bool) *Model {
 	m.strangers(base, strangers)
 	m.weigh()
 	if households {
-		m.house = newHousehold(m)
+		m.house, m.moved = newHousehold(m), &moving{}
+		m.moved.set(few)
 	}
 	for range rounds {
 		moved := m.maximise(base, candidates, s.Pairs)
@@ -96,7 +98,7 @@ func (c *sums) add(v *Vector, weight float64) {
 func (m *Model) strangers(base *Model, seen []tally) {
 	var c sums
 	for i := range seen {
-		person, family := m.posterior(&seen[i].vector)
+		person, family, _ := m.posterior(&seen[i].vector)
 		c.add(&seen[i].vector, seen[i].n*(1-person-family))
 	}
 	for f := range m.rates {
@@ -109,16 +111,26 @@ func (m *Model) strangers(base *Model, seen []tally) {
 // maximise is one round of EM; it gives the largest change of an m.
 func (m *Model) maximise(base *Model, seen []tally, pairs float64) float64 {
 	var c, kin sums
-	matches, kins := 0.0, 0.0
+	matches, kins, lefts := 0.0, 0.0, 0.0
 	for i := range seen {
-		person, family := m.posterior(&seen[i].vector)
+		person, family, left := m.posterior(&seen[i].vector)
 		matches += seen[i].n * person
+		lefts += seen[i].n * person * left
 		kins += seen[i].n * family
 		c.add(&seen[i].vector, seen[i].n*person)
+		for _, f := range address { // those who moved say nothing of addresses
+			if l := seen[i].vector[f]; l != Silent {
+				c.levels[f][l] -= seen[i].n * person * left
+				c.said[f] -= seen[i].n * person * left
+			}
+		}
 		kin.add(&seen[i].vector, seen[i].n*family)
 	}
 	if m.house != nil {
 		m.house.estimate(base, &kin, kins, matches, pairs)
+	}
+	if m.moved != nil {
+		m.moved.set((lefts + smoothing*few) / (matches + smoothing))
 	}
 	moved := 0.0
 	for f := range m.rates {
@@ -177,10 +189,15 @@ func (m *Model) WithFrequency(f Frequency) *Model {
 	return &out
 }
 
-// WithLink gives the model with another probability from which records are
-// linked unasked (Thresholds.Link).
-func (m *Model) WithLink(p float64) *Model {
+// ForRegion gives the model for a region of so many people, in which records are
+// linked unasked from a probability of link on (Thresholds.Link; 0 is never). Of
+// two records drawn from the region about one pair in population is of one
+// person: the more people, the likelier that two of them share a name and a
+// birth date, and the more it takes.
+func (m *Model) ForRegion(population int, link float64) *Model {
 	out := *m
-	out.Thresholds.Link = p
+	out.Version = fmt.Sprintf("%s-region-%d-link-%g", m.Version, population, link)
+	out.Prior = 1 / float64(max(population, 2))
+	out.Thresholds.Link = link
 	return &out
 }

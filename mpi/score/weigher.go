@@ -35,9 +35,12 @@ var rareText = [...]Field{Family, Given, Street, Number, City, Post, State, Birt
 // person. Below about floor it gives a bound that is below floor too, for
 // less work.
 func (w *Weigher) Weigh(v Packed, a, b int, floor float64) float64 {
-	sum, house := 0.0, 0.0
+	sum, house, at := 0.0, 0.0, 0.0
 	for f := range AllFields {
 		sum += w.m.weights[f][v.Level(f)]
+	}
+	for _, f := range address {
+		at += w.m.weights[f][v.Level(f)]
 	}
 	if w.m.house != nil && !oneRoof(v.Level(Phone), v.Level(Street), v.Level(Line)) {
 		house = math.Inf(-1)
@@ -60,11 +63,15 @@ func (w *Weigher) Weigh(v Packed, a, b int, floor float64) float64 {
 			if f != Given {
 				house += more
 			}
+			if f == Street || f == Number || f == City || f == Post {
+				at += more
+			}
 		}
 	}
-	if sum+math.Log2(w.m.Prior)+1 < floor { // others are more than half of all
-		return sum + math.Log2(w.m.Prior) + 1
+	if b := w.m.moved.bound(sum, at) + math.Log2(w.m.Prior) + 1; b < floor { // others are more than half of all
+		return b
 	}
+	sum, _ = w.m.moved.weight(sum, at)
 	_, _, logOdds := w.m.odds(sum, house)
 	return min(logOdds, ceiling(v))
 }
@@ -76,7 +83,7 @@ func ceiling(v Packed) float64 {
 	citizen, cards := v.Level(Citizen), v.Level(Cards)
 	switch {
 	case citizen == CitizenOther:
-		return never
+		return Never
 	case (v.Level(Given) == NameKin || v.Level(Family) == NameKin) && citizen != CitizenEqual && citizen != CitizenRepaired && cards != CardsOne && cards != CardsSeveral:
 		return sibling
 	}
@@ -86,8 +93,8 @@ func ceiling(v Packed) float64 {
 // sibling is the log2 odds of what only a human should join.
 const sibling = -1
 
-// never is the log2 odds of people who hold two valid citizen ids (ID-11).
-const never = -40
+// Never is the log2 odds of people who hold two valid citizen ids (ID-11).
+const Never = -40
 
 // Probability is that of log2 odds.
 func Probability(logOdds float64) float64 { return 1 / (1 + math.Exp2(-logOdds)) }

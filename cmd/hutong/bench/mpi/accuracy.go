@@ -1,6 +1,7 @@
 package mpi
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -32,7 +33,7 @@ func (c *Cmd) accuracy(ctx context.Context, rep *Report, dir string, n int) erro
 	}{
 		{"file", c.asFile},
 		{"index, numbers alone link (ID-11)", c.asIndex(0)},
-		{"index, demographics link from 0.9999", c.asIndex(0.9999)},
+		{fmt.Sprintf("index, demographics link from %g in a region of %d", unasked, c.region(n)), c.asIndex(unasked)},
 	} {
 		clusters, err := part.cluster(ctx, all, dir)
 		if err != nil {
@@ -46,8 +47,16 @@ func (c *Cmd) accuracy(ctx context.Context, rep *Report, dir string, n int) erro
 		c.say("  missed, by what happened to them: %s", traits(all, clusters, missed))
 		c.say("  wrongly joined: %s", traits(all, clusters, wrong))
 	}
-	return nil
+	return c.calibration(ctx, rep, all)
 }
+
+// unasked is the probability from which demographics link in the figures of a
+// region that lets them (hutong mpi region --link).
+const unasked = 0.99
+
+// region is how many people the region is said to have: as many as there are, if
+// nothing else is said.
+func (c *Cmd) region(people int) int { return cmp.Or(c.Population, people) }
 
 func (c *Cmd) asFile(ctx context.Context, _ []people.Record, dir string) ([]int, error) {
 	name := filepath.Join(dir, "accuracy.csv")
@@ -74,54 +83,63 @@ func (c *Cmd) asIndex(unasked float64) func(context.Context, []people.Record, st
 		if err != nil {
 			return nil, err
 		}
-		return byRules(ctx, link.NewRules(model.WithLink(unasked)), all)
+		return byRules(ctx, link.NewRules(model.ForRegion(c.region(c.Accuracy), unasked)), all)
 	}
 }
 
 func byRules(ctx context.Context, rules *link.Rules, all []people.Record) ([]int, error) {
+	records, err := recordsOf(all)
+	if err != nil {
+		return nil, err
+	}
+	var edges []link.Edge
+	err = met(ctx, records, func(a, b int) {
+		if v := rules.Decide(records[a], records[b], people.Today); v.Kind == link.Link {
+			edges = append(edges, link.Edge{A: idOf(a), B: idOf(b), Weight: v.Score.Weight})
+		}
+	})
+	return divide(rules, records, edges), err
+}
+
+// recordsOf are the records as the index reads them.
+func recordsOf(all []people.Record) ([]*normal.Record, error) {
 	records := make([]*normal.Record, len(all))
-	lists := map[block.Key][]int{}
 	for i := range all {
 		p, err := source.Read(all[i].Patient())
 		if err != nil {
 			return nil, err
 		}
 		records[i] = p.Record(fmt.Sprint("hospital-", all[i].Hospital), people.Today)
-		for _, k := range block.Keys(records[i], people.Today) {
+	}
+	return records, nil
+}
+
+// met gives every pair that shares a key of the index, once.
+func met(ctx context.Context, records []*normal.Record, take func(a, b int)) error {
+	lists := map[block.Key][]int{}
+	for i, r := range records {
+		for _, k := range block.Keys(r, people.Today) {
 			lists[k] = append(lists[k], i)
 		}
 	}
-	edges, err := edgesOf(ctx, rules, records, lists)
-	if err != nil {
-		return nil, err
-	}
-	return divide(rules, records, edges), nil
-}
-
-// edgesOf judges every pair that shares a key, once.
-func edgesOf(ctx context.Context, rules *link.Rules, records []*normal.Record, lists map[block.Key][]int) ([]link.Edge, error) {
 	seen := map[[2]int]bool{}
-	var out []link.Edge
 	for k, list := range lists {
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 		if len(list) > k.Pass.Cap() {
 			continue
 		}
 		for i, a := range list {
 			for _, b := range list[i+1:] {
-				if seen[[2]int{a, b}] {
-					continue
-				}
-				seen[[2]int{a, b}] = true
-				if v := rules.Decide(records[a], records[b], people.Today); v.Kind == link.Link {
-					out = append(out, link.Edge{A: idOf(a), B: idOf(b), Weight: v.Score.Weight})
+				if pair := [2]int{a, b}; !seen[pair] {
+					seen[pair] = true
+					take(a, b)
 				}
 			}
 		}
 	}
-	return out, nil
+	return nil
 }
 
 func idOf(i int) string { return fmt.Sprintf("%09d", i) }

@@ -19,13 +19,14 @@ import (
 
 // Cmd is `hutong bench mpi`.
 type Cmd struct {
-	Persons  int    `placeholder:"PERSONS" help:"Feed the index the records of so many seeded people, and ask it for them: in process, over HTTP, after a restart."`
-	Queries  int    `default:"2000" help:"Matches to ask for, with --persons."`
-	Batch    int    `placeholder:"PERSONS" help:"Match a file of so many seeded people, as 'hutong mpi match' does."`
-	Accuracy int    `placeholder:"PERSONS" help:"Measure precision and recall on so many seeded people."`
-	Seed     uint64 `default:"2026" help:"Seed of the people. 1 to 3 are for tuning; report on another."`
-	Out      string `default:"bench-mpi" type:"path" placeholder:"DIR" help:"Folder for report.json and report.md."`
-	Dir      string `type:"path" placeholder:"DIR" help:"Where to make the scratch folder; it is deleted at the end."`
+	Persons    int    `placeholder:"PERSONS" help:"Feed the index the records of so many seeded people, and ask it for them: in process, over HTTP, after a restart."`
+	Queries    int    `default:"2000" help:"Matches to ask for, with --persons."`
+	Batch      int    `placeholder:"PERSONS" help:"Match a file of so many seeded people, as 'hutong mpi match' does."`
+	Accuracy   int    `placeholder:"PERSONS" help:"Measure precision and recall on so many seeded people."`
+	Population int    `placeholder:"PEOPLE" help:"With --accuracy: how many people the region is said to have, in which a name and a birth date are to be rare. Default: as many as are drawn."`
+	Seed       uint64 `default:"2026" help:"Seed of the people. 1 to 9 are for tuning; report on another."`
+	Out        string `default:"bench-mpi" type:"path" placeholder:"DIR" help:"Folder for report.json and report.md."`
+	Dir        string `type:"path" placeholder:"DIR" help:"Where to make the scratch folder; it is deleted at the end."`
 
 	log io.Writer
 }
