@@ -5,6 +5,7 @@ import "hutong/mpi/score"
 var ruleWords = map[Reason]score.Text{
 	SameCitizenID:    {ZH: "有效居民身份证号相同，且姓名高度一致", EN: "The same valid citizen id, and the names agree"},
 	TwoCards:         {ZH: "两种以上证件号码相同，且姓名、出生日期、性别一致", EN: "Two or more card numbers are equal, and name, birth date and sex agree"},
+	SamePerson:       {ZH: "姓名、出生日期等一致，概率达到本区域规定的自动合并阈值", EN: "Name, birth date and the rest agree, with a probability from which the region lets records link"},
 	SourceMerge:      {ZH: "医院自己已将两条记录合并", EN: "The hospital itself merged the two records"},
 	NameContradicts:  {ZH: "身份证号相同，但姓名不同：需人工核对", EN: "The same citizen id but another name: a human must check"},
 	SexContradicts:   {ZH: "身份证号相同，但性别不一致：需人工核对", EN: "The same citizen id but the sex does not agree: a human must check"},

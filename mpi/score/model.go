@@ -226,7 +226,9 @@ func (m *Model) rareNames(a, b *normal.Record, r *Result) {
 	}
 	if r.Vector[Given] == NameExact {
 		given := func(n *normal.Name) string { return n.Given }
-		m.byFrequency(r, Given, m.Frequency.share(m.Frequency.Given, m.Frequency.OtherGiven, a, b, given)*m.contemporary(&r.Vector))
+		share := m.Frequency.share(m.Frequency.Given, m.Frequency.OtherGiven, a, b, given)
+		m.byFrequency(r, Given, share*m.contemporary(&r.Vector))
+		r.Frequency[Given] = share // what a human is told is the share of all people
 	}
 }
 
