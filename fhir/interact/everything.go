@@ -183,7 +183,7 @@ var referenceKey = []byte(`"reference":"`)
 // hold: what one can is a match, here or on another page, or of someone else.
 func (in *includer) support(ctx context.Context, matches []fhir.Resource, types []fhir.Type) error {
 	var keys []fhir.Key
-	asked := map[fhir.Key]bool{}
+	asked := map[string]bool{} // as written: most refer to the same few
 	for i := range matches {
 		raw := matches[i].Body.Raw
 		for at := bytes.Index(raw, referenceKey); at >= 0; at = bytes.Index(raw, referenceKey) {
@@ -192,11 +192,14 @@ func (in *includer) support(ctx context.Context, matches []fhir.Resource, types 
 			if end < 0 {
 				break
 			}
-			k, ok := fhir.ParseKey(string(raw[:end]))
-			if !ok || asked[k] || len(types) > 0 && !slices.Contains(types, k.Type) {
+			if asked[string(raw[:end])] {
 				continue
 			}
-			asked[k] = true
+			asked[string(raw[:end])] = true
+			k, ok := fhir.ParseKey(string(raw[:end]))
+			if !ok || len(types) > 0 && !slices.Contains(types, k.Type) {
+				continue
+			}
 			if k.Type != "Patient" && len(in.s.cfg.Defs.Compartment("Patient", k.Type)) == 0 {
 				keys = append(keys, k)
 			}
