@@ -34,7 +34,7 @@ lint:
 chromium:
 	@if [ -n "$(CHROMIUM)" ] || command -v chromium >/dev/null; then exit 0; fi; \
 	 sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
-	 $$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy chromium fonts-noto-cjk
+	 $$sudo apt-get update -q && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium fonts-noto-cjk
 
 ## web: rebuild the pages after a change to their sources (needs Node 20 and npm)
 web:

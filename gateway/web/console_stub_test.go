@@ -62,7 +62,7 @@ func (s *stub) identity() {
 	field := func(name, zh, en, a, b, level string, w float64, words obj) obj {
 		return obj{"field": name, "label": both(zh, en), "a": a, "b": b, "level": level, "weight": w, "words": words}
 	}
-	item["explanation"] = obj{"probability": 0.97341, "weight": 25.1, "grade": "probable", "verdict": "review", "model": "hutong-zh-2",
+	item["explanation"] = obj{"probability": 0.97341, "weight": 25.1, "grade": "probable", "verdict": "review", "model": "hutong-zh-3",
 		"rules": []obj{{"code": "likely-same", "text": both("很可能是同一人，但没有可自动合并的证件依据", "Very likely one person, but no card proves it")}},
 		"fields": []obj{
 			field("citizenId", "身份证号", "Citizen id", "5001**********1234", "", "silent", 0, both("一方缺失，不作证据", "Missing on one side: no evidence")),

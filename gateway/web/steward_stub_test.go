@@ -12,7 +12,7 @@ func (s *stub) secondPerson() {
 	side := func(id, org, name string) obj {
 		return obj{"patient": "Patient/" + id, "person": "Patient/person-" + id, "organization": org, "name": name, "gender": "male", "birthDate": "1980-05-01"}
 	}
-	explanation := obj{"probability": 0.2, "weight": -3.5, "grade": "possible", "verdict": "none", "model": "hutong-zh-2",
+	explanation := obj{"probability": 0.2, "weight": -3.5, "grade": "possible", "verdict": "none", "model": "hutong-zh-3",
 		"rules":  []obj{{"code": "emergency-patient", "text": both("身份不明的急诊患者：只能由人工凭依据合并", "Unknown emergency patient: only a human joins it, with a reason")}},
 		"fields": []obj{{"field": "gender", "label": both("性别", "Sex"), "a": "male", "b": "male", "level": "same", "weight": 0.9, "words": both("相同", "The same")}}}
 	var waiting obj
