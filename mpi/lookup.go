@@ -35,6 +35,16 @@ func (x *Index) PersonOf(ctx context.Context, k fhir.Key) (fhir.Key, bool, error
 	return keyOf(p.ID), true, nil
 }
 
+// IsPerson reports whether k names a person, whatever became of them, and not a
+// source record.
+func (x *Index) IsPerson(ctx context.Context, k fhir.Key) (bool, error) {
+	if k.Type != "Patient" || !isPerson(k.ID) {
+		return false, nil
+	}
+	p, err := x.personRow(ctx, k.ID)
+	return p != nil, err
+}
+
 func (x *Index) personFor(ctx context.Context, k fhir.Key) (*person, error) {
 	if k.Type != "Patient" {
 		return nil, nil

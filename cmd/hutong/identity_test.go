@@ -168,6 +168,10 @@ func demographicsMatch(t *testing.T, s *stage) {
 	if len(b.Entry) != 1 || b.Entry[0].Search.Mode != "match" || b.Entry[0].Search.Score <= 0 || b.Entry[0].Search.Score > 1 {
 		t.Errorf("certain: %+v", b)
 	}
+	if found := decodeResource(t, b.Entry[0].Resource); decodeResource(t, s.do("his-muni", "GET", "/fhir/Patient/"+found.ID, nil).is(200).body).ID != found.ID {
+		t.Errorf("the person that was matched cannot be read")
+	}
+	s.do("his-muni", "GET", "/fhir/Patient/person-of-nobody", nil).is(404)
 	likely := `{"resourceType":"Patient","name":[{"text":"司空见月"}],"birthDate":"1979-03-01","gender":"female"}`
 	several := ask(likely, "")
 	if len(several.Entry) < 2 || several.Entry[0].Search.Score < several.Entry[1].Search.Score {

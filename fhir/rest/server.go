@@ -22,7 +22,10 @@ type Config struct {
 	Caller func(*gin.Context) (interact.Caller, error)
 	// Operations are the extended operations that other rooms serve.
 	Operations []Operation
-	Log        zerolog.Logger
+	// Person answers a read of a Patient whose id is a person's and no record's,
+	// and reports whether it did; nil: there are none.
+	Person func(*gin.Context) bool
+	Log    zerolog.Logger
 	// MaxBody bounds a request body, compressed and not, in bytes; 0 = 32 MiB.
 	MaxBody int64
 }

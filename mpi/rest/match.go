@@ -161,9 +161,29 @@ func (h *Handlers) base(c *gin.Context) string {
 	return scheme + "://" + c.Request.Host + "/fhir"
 }
 
+// Read serves GET /fhir/Patient/{id} where the id is a person's, as $match names
+// it: then it answers as $person does, and whoever may match may read what was
+// matched (ITI-78, Retrieve Patient). It reports whether it was.
+func (h *Handlers) Read(c *gin.Context) bool {
+	is, err := h.cfg.Index.IsPerson(c.Request.Context(), fhir.Key{Type: "Patient", ID: c.Param("id")})
+	switch {
+	case err != nil:
+		rest.WriteError(c, err)
+	case is:
+		action := ActionPerson
+		if _, err := h.cfg.Authorize(c, ActionMatch); err == nil {
+			action = ActionMatch
+		}
+		h.golden(c, action)
+	}
+	return is || err != nil
+}
+
 // Person serves GET /fhir/Patient/{id}/$person.
-func (h *Handlers) Person(c *gin.Context) {
-	if _, ok := h.allow(c, ActionPerson); !ok {
+func (h *Handlers) Person(c *gin.Context) { h.golden(c, ActionPerson) }
+
+func (h *Handlers) golden(c *gin.Context, action string) {
+	if _, ok := h.allow(c, action); !ok {
 		return
 	}
 	k, err := patientKey(c.Param("id"))
@@ -182,7 +202,7 @@ func (h *Handlers) Person(c *gin.Context) {
 		return
 	}
 	c.Header("Content-Type", "application/fhir+json; charset=utf-8")
-	h.answer(c, ActionPerson, memberKeys(g), p)
+	h.answer(c, action, memberKeys(g), p)
 }
 
 func memberKeys(g *mpi.Golden) []fhir.Key {

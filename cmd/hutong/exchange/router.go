@@ -56,7 +56,7 @@ func (e *Exchange) openHTTP(context.Context) error {
 		return err
 	}
 	fhirServer, err := rest.New(rest.Config{
-		Service: e.fhir, Caller: e.policy.FromRequest, Operations: append(identityOperations(identity), many.Operations()...), Log: e.log,
+		Service: e.fhir, Caller: e.policy.FromRequest, Operations: append(identityOperations(identity), many.Operations()...), Person: identity.Read, Log: e.log,
 	})
 	if err != nil {
 		return err
