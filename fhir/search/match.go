@@ -1,6 +1,7 @@
 package search
 
 import (
+	"math"
 	"strings"
 
 	"hutong/fhir/definition"
@@ -99,6 +100,31 @@ func MatchDate(v *Value, lo, hi int64) bool {
 		return lo < v.Hi && v.Lo < hi
 	}
 	return within
+}
+
+// DateBounds bounds where a period of at most span microseconds that satisfies v
+// may begin: MatchDate(v, lo, hi) implies from <= lo <= to.
+func DateBounds(v *Value, span int64) (from, to int64) {
+	before := func(at int64) int64 { return max(at, math.MinInt64+span) - span }
+	from, to = math.MinInt64, math.MaxInt64
+	switch v.Prefix {
+	case Ne:
+	case Gt:
+		from = before(v.Hi)
+	case Lt, Eb:
+		to = v.Lo
+	case Ge:
+		from = min(v.Lo, before(v.Hi))
+	case Le:
+		to = v.Hi
+	case Sa:
+		from = v.Hi
+	case Ap:
+		from, to = before(v.Lo), v.Hi
+	default:
+		from, to = v.Lo, v.Hi
+	}
+	return from, to
 }
 
 // matchNumber holds the values from..to of a resource (equal for a point)

@@ -22,7 +22,7 @@ import (
 var prefixes = []search.Prefix{search.Eq, search.Ne, search.Gt, search.Lt, search.Ge, search.Le, search.Sa, search.Eb, search.Ap}
 
 // TestMatchDateAgainstMoments states the prefixes moment by moment, as R4 words
-// them, on all small ranges.
+// them, on all small ranges, and holds the bounds to what matches.
 func TestMatchDateAgainstMoments(t *testing.T) {
 	t.Parallel()
 	const n = 7
@@ -53,6 +53,10 @@ func TestMatchDateAgainstMoments(t *testing.T) {
 					for _, p := range prefixes {
 						if got := search.MatchDate(&search.Value{Prefix: p, Lo: slo, Hi: shi}, lo, hi); got != want[p] {
 							t.Fatalf("%s[%d,%d) of [%d,%d): %v", p, slo, shi, lo, hi, got)
+						}
+						from, to := search.DateBounds(&search.Value{Prefix: p, Lo: slo, Hi: shi}, hi-lo)
+						if tight := p == search.Ne || from >= slo-n || to <= shi; !tight || want[p] && (lo < from || lo > to) {
+							t.Fatalf("%s[%d,%d) and [%d,%d): the bounds [%d,%d] are not good", p, slo, shi, lo, hi, from, to)
 						}
 					}
 				}

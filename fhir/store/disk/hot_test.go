@@ -2,6 +2,7 @@ package disk_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -246,7 +247,7 @@ func (g *hotRegion) moment(t *testing.T, r *rand.Rand) error {
 	}
 	for range 1 + r.IntN(8) {
 		if err := g.ask(t, snap, r); err != nil {
-			if snap.T() < g.Horizon() || len(g.Building()) > 0 {
+			if snap.T() < g.Horizon() || errors.Is(err, fhir.E(fhir.Busy)) { // Busy: its list is being built
 				return nil
 			}
 			return err

@@ -344,3 +344,27 @@ func join(a, b error) error {
 	}
 	return b
 }
+
+// onDate holds the predicates on one date against a value of it.
+func (p *part) onDate(lo, hi int64) bool {
+	if !search.MatchDate(&p.pred.Values[0], lo, hi) {
+		return false
+	}
+	for _, also := range p.also {
+		if !search.MatchDate(&also.Values[0], lo, hi) {
+			return false
+		}
+	}
+	return true
+}
+
+// dateBounds bounds where a value that onDate takes begins, if it is no longer
+// than span.
+func (p *part) dateBounds(span int64) (from, to int64) {
+	from, to = search.DateBounds(&p.pred.Values[0], span)
+	for _, also := range p.also {
+		lo, hi := search.DateBounds(&also.Values[0], span)
+		from, to = max(from, lo), min(to, hi)
+	}
+	return from, to
+}

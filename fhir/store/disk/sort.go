@@ -164,7 +164,7 @@ func (x *exec) tallied(p *typePlan, t *tally.Tally) error {
 	switch {
 	case p.packed != nil && p.swept.a.distinct:
 		x.note("count the dates in memory")
-		return t.Dates(p.packed, p.swept.onDate)
+		return t.Dates(p.packed, p.swept.dateBounds, p.swept.onDate)
 	case p.packed != nil:
 		x.note("count in memory")
 		return t.Packed(p.packed)
@@ -185,19 +185,6 @@ func (x *exec) tallied(p *typePlan, t *tally.Tally) error {
 		err = x.sweepUndone(p, t, it)
 	}
 	return join(err, x.tree.Done(it))
-}
-
-// onDate holds the predicates on one date against a value of it.
-func (p *part) onDate(lo, hi int64) bool {
-	if !search.MatchDate(&p.pred.Values[0], lo, hi) {
-		return false
-	}
-	for _, also := range p.also {
-		if !search.MatchDate(&also.Values[0], lo, hi) {
-			return false
-		}
-	}
-	return true
 }
 
 // sweepUndone adds what was superseded since the snapshot, but for what the

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"slices"
+	"sort"
 
 	"hutong/fhir"
 	"hutong/fhir/store/disk/layout"
@@ -257,17 +258,23 @@ func (v *View) Stream(spend func(postings int64) error) stream.Stream {
 }
 
 // Dates visits the postings of a list of dates with their values, those told by
-// their classes first, each part in order.
-func (v *View) Dates(visit func(at stream.Spot, lo, hi int64) error) error {
-	spans := []int64{0} // by class
+// their classes first, each part in order. bounds tells between which moments
+// those values begin that are asked for, given the longest span: others are
+// passed over where that costs nothing. spend is told of those that it visits.
+func (v *View) Dates(bounds func(span int64) (from, to int64), spend func(postings int64) error, visit func(at stream.Spot, lo, hi int64) error) error {
+	spans, longest := []int64{0}, int64(0) // by class
 	for _, k := range v.kinds {
 		if n := int(k.Class) + 1 - len(spans); n > 0 {
 			spans = append(spans, make([]int64, n)...)
 		}
-		spans[k.Class] = k.Span
+		spans[k.Class], longest = k.Span, max(longest, k.Span)
+	}
+	rows := v.between(bounds(longest))
+	if err := spend(int64(len(rows) + len(v.odd) + len(v.extra))); err != nil {
+		return err
 	}
 	gone := skip{v.gone}
-	for _, r := range v.rows {
+	for _, r := range rows {
 		if len(gone.gone) > 0 && gone.has(r) {
 			continue
 		}
@@ -291,6 +298,15 @@ func (v *View) Dates(visit func(at stream.Spot, lo, hi int64) error) error {
 		}
 	}
 	return nil
+}
+
+// between gives the rows whose moments are in [from,to] microseconds; the latest
+// come first.
+func (v *View) between(from, to int64) []row {
+	moment := func(r row) int64 { return r.place().Ord.Moment() * 1000 }
+	lo := sort.Search(len(v.rows), func(i int) bool { return moment(v.rows[i]) <= to })
+	hi := sort.Search(len(v.rows), func(i int) bool { return moment(v.rows[i]) < from })
+	return v.rows[lo:max(lo, hi)]
 }
 
 // packed is the stream of rows that are not gone.

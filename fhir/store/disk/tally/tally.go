@@ -185,13 +185,11 @@ func (t *Tally) classes(v *hot.View) (total int, ok bool, err error) {
 	return total, ok, err
 }
 
-// Dates counts those postings of a list of dates that match.
-func (t *Tally) Dates(v *hot.View, match func(lo, hi int64) bool) error {
-	if err := t.Spend(int64(v.Len())); err != nil {
-		return err
-	}
+// Dates counts those postings of a list of dates that match, whose values begin
+// within the bounds (see hot.View.Dates).
+func (t *Tally) Dates(v *hot.View, bounds func(span int64) (from, to int64), match func(lo, hi int64) bool) error {
 	count := t.Keep == 0 && t.Judge.All()
-	return v.Dates(func(at stream.Spot, lo, hi int64) error {
+	return v.Dates(bounds, t.Spend, func(at stream.Spot, lo, hi int64) error {
 		switch {
 		case !match(lo, hi):
 			return nil
