@@ -149,7 +149,7 @@ func (m *model) page(v map[string]float64) []byte {
 	fmt.Fprintf(&b, `# Capacity: a region of %s residents
 
 This page is computed by `+"`deploy/capacity`"+` from `+"`deploy/capacity/model.json`"+`; a test holds it. Change a value there and run `+"`go test ./deploy/capacity -update`"+`;
-`+"`-report FILE`"+` takes the measurements of a `+"`hutong bench`"+` of yours. It is an extrapolation by almost five orders of magnitude from a busy 2-core machine and the
+`+"`-report FILE`"+` takes the measurements of a `+"`hutong bench`"+` of yours. It is an extrapolation by more than three orders of magnitude from a 2-core machine and the
 embedded engine; **nothing was measured on mongod**, and the rows that say so should be replaced by figures of a pilot before anything is bought.
 
 本页由模型计算：数量级外推自嵌入式引擎在 2 核机器上的实测，MongoDB 未实测；标注 NOT MEASURED 的假设请以试点数据替换后再采购。
