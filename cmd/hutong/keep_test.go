@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,6 +78,9 @@ func TestKeep(t *testing.T) {
 	err = hutong("restore", "--from", s.archive, "--to", filepath.Join(s.dir, "four"))
 	if err == nil || !strings.Contains(err.Error(), "damaged at byte") {
 		t.Errorf("a damaged archive: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(s.dir, "four")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a restore that failed left its folder: %v", err)
 	}
 	changeOneByte(t, filepath.Join(two, "store"))
 	if err := hutong("fsck", "-q", two); err == nil {

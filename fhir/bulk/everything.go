@@ -3,7 +3,6 @@ package bulk
 import (
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -47,16 +46,9 @@ func parameters(c *gin.Context) (url.Values, error) {
 	if c.Request.Method != http.MethodPost || c.Request.ContentLength == 0 {
 		return values, nil
 	}
-	body := http.MaxBytesReader(c.Writer, c.Request.Body, maxParameters)
-	raw := make([]byte, 0, 1024)
-	for err == nil {
-		raw = slices.Grow(raw, 512)
-		var n int
-		n, err = body.Read(raw[len(raw):cap(raw)])
-		raw = raw[:len(raw)+n]
-	}
-	if len(raw) == 0 {
-		return values, nil
+	raw, err := rest.Body(c, maxParameters)
+	if err != nil {
+		return nil, err
 	}
 	return values, posted(values, raw)
 }

@@ -50,7 +50,7 @@ func TestEverything(t *testing.T) {
 		w.do("all", "GET", path, "").must(status)
 	}
 	w.do("h1", "GET", "/Patient/q1/$everything", "").must(404)
-	posted := w.do("all", "POST", "/Patient/p1/$everything", `{"resourceType":"Parameters","parameter":[{"name":"start","valueDate":"2021-01-01"}]}`).must(200).bundle()
+	posted := w.do("all", "POST", "/Patient/p1/$everything", `{"resourceType":"Parameters","parameter":[{"name":"start","valueDate":"2021-01-01"}]}`, "Content-Type", "application/fhir+json").must(200).bundle()
 	if posted.Total != 2 {
 		t.Errorf("posted: total %d", posted.Total)
 	}

@@ -22,13 +22,22 @@ var (
 	formTypes     = []string{"application/x-www-form-urlencoded"}
 )
 
-// body reads the whole request body: of one of these media types, in UTF-8,
-// gzipped or not, and never more than MaxBody, compressed or expanded.
+// Body reads a request body that is one resource in JSON, as this binding does,
+// for operations that other rooms serve. Errors: UnsupportedMedia, TooLarge,
+// Structure, Invalid.
+func Body(c *gin.Context, most int64) ([]byte, error) { return body(c, resourceTypes, most) }
+
 func (s *Server) body(c *gin.Context, types []string) ([]byte, error) {
+	return body(c, types, s.cfg.MaxBody)
+}
+
+// body reads the whole request body: of one of these media types, in UTF-8,
+// gzipped or not, and never more than most bytes, compressed or expanded.
+func body(c *gin.Context, types []string, most int64) ([]byte, error) {
 	if err := checkType(c.GetHeader("Content-Type"), types); err != nil {
 		return nil, err
 	}
-	var r io.Reader = http.MaxBytesReader(c.Writer, c.Request.Body, s.cfg.MaxBody)
+	var r io.Reader = http.MaxBytesReader(c.Writer, c.Request.Body, most)
 	switch c.GetHeader("Content-Encoding") {
 	case "", "identity":
 	case "gzip":
@@ -41,11 +50,11 @@ func (s *Server) body(c *gin.Context, types []string) ([]byte, error) {
 	default:
 		return nil, fhir.Errorf(fhir.UnsupportedMedia, "bodies may be plain or gzip")
 	}
-	b, err := readAll(io.LimitReader(r, s.cfg.MaxBody+1), c.Request.ContentLength)
+	b, err := readAll(io.LimitReader(r, most+1), c.Request.ContentLength)
 	var large *http.MaxBytesError
 	switch {
-	case errors.As(err, &large), int64(len(b)) > s.cfg.MaxBody:
-		return nil, fhir.Errorf(fhir.TooLarge, "the body is larger than %d bytes", s.cfg.MaxBody)
+	case errors.As(err, &large), int64(len(b)) > most:
+		return nil, fhir.Errorf(fhir.TooLarge, "the body is larger than %d bytes", most)
 	case err != nil:
 		return nil, fhir.Errorf(fhir.Invalid, "the body could not be read")
 	}

@@ -48,7 +48,7 @@ type parameters struct {
 
 func matchRequest(c *gin.Context) ([]byte, mpi.MatchOptions, error) {
 	var o mpi.MatchOptions
-	body, err := readBody(c)
+	body, err := rest.Body(c, maxBody)
 	if err != nil {
 		return nil, o, err
 	}

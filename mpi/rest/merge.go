@@ -79,7 +79,7 @@ type mergeParameters struct {
 // mergeRequest reads the Parameters of R5's operation, and reason (a string),
 // which a steward must give and R5 does not know.
 func (h *Handlers) mergeRequest(c *gin.Context, by merge.By) (r merge.Request, input json.RawMessage, err error) {
-	body, err := readBody(c)
+	body, err := rest.Body(c, maxBody)
 	if err != nil {
 		return r, nil, err
 	}

@@ -3,6 +3,7 @@ package rest_test
 import (
 	"bytes"
 	"cmp"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -119,11 +120,40 @@ func (s *server) disclose(_ *gin.Context, _ string, about []fhir.Key) error {
 func (s *server) send(method, path, body string, status int) *httptest.ResponseRecorder {
 	s.t.Helper()
 	w := httptest.NewRecorder()
-	s.h.ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/fhir+json")
+	s.h.ServeHTTP(w, r)
 	if w.Code != status {
 		s.t.Fatalf("%s %s: status %d, want %d: %s", method, path, w.Code, status, w.Body)
 	}
 	return w
+}
+
+// bodyForms sends a body as the FHIR interface takes it and as it does not.
+func (s *server) bodyForms(path, body string) {
+	s.t.Helper()
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	_, _ = z.Write([]byte(body))
+	_ = z.Close()
+	for _, c := range []struct {
+		kind, encoding, body string
+		status               int
+	}{
+		{"application/fhir+json", "gzip", zipped.String(), 200},
+		{"application/json; charset=utf-8", "", body, 200},
+		{"application/fhir+json", "br", body, 415},
+		{"application/x-www-form-urlencoded", "", body, 415},
+		{"", "", body, 415},
+	} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("POST", path, strings.NewReader(c.body))
+		r.Header.Set("Content-Type", c.kind)
+		r.Header.Set("Content-Encoding", c.encoding)
+		if s.h.ServeHTTP(w, r); w.Code != c.status {
+			s.t.Errorf("%s as %q, %q: status %d, want %d", path, c.kind, c.encoding, w.Code, c.status)
+		}
+	}
 }
 
 // call sends a request and reads the JSON answer.
@@ -249,6 +279,7 @@ func TestMatch(t *testing.T) {
 	s.want(b, "refer", "entry", 0, "resource", "link", 0, "type")
 	s.full = true
 	s.want(s.call("POST", "/fhir/Patient/$match", ask(""), 200), "500112198005010028", "entry", 0, "resource", "identifier", 0, "value")
+	s.bodyForms("/fhir/Patient/$match", ask(""))
 	demographics := s.call("POST", "/fhir/Patient/$match", fmt.Sprintf(zhuge, "q", ""), 200)
 	s.want(demographics, float64(2), "total")
 	s.call("POST", "/fhir/Patient/$match", ask(`,{"name":"extra","valueBoolean":true}`), 400)

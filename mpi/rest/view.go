@@ -2,14 +2,12 @@ package rest
 
 import (
 	"encoding/json"
-	"errors"
-	"io"
-	"net/http"
 	"strings"
 
 	"github.com/gin-gonic/gin"
 
 	"hutong/fhir"
+	"hutong/fhir/rest"
 	"hutong/mpi"
 	"hutong/mpi/normal"
 )
@@ -18,7 +16,7 @@ import (
 const maxBody = 1 << 20
 
 func readJSON(c *gin.Context, into any) error {
-	body, err := readBody(c)
+	body, err := rest.Body(c, maxBody)
 	if err != nil {
 		return err
 	}
@@ -26,18 +24,6 @@ func readJSON(c *gin.Context, into any) error {
 		return fhir.Errorf(fhir.Structure, "the body is not the JSON that is documented")
 	}
 	return nil
-}
-
-func readBody(c *gin.Context) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxBody))
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return nil, fhir.Errorf(fhir.TooLarge, "the body is larger than 1 MiB")
-	case err != nil:
-		return nil, fhir.Errorf(fhir.Invalid, "the body could not be read: %w", err)
-	}
-	return body, nil
 }
 
 // view shows values in full or masked (ID-15).

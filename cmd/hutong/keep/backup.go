@@ -116,8 +116,15 @@ func (r *Restore) rebuild(ctx context.Context) (out Rebuilt, err error) {
 		return out, err
 	}
 	to := filepath.Join(r.To, "store")
-	if err := os.MkdirAll(r.To, 0o700); err != nil {
-		return out, err
+	if _, err := os.Stat(r.To); errors.Is(err, os.ErrNotExist) {
+		if err := os.MkdirAll(r.To, 0o700); err != nil {
+			return out, err
+		}
+		defer func() {
+			if err != nil {
+				_ = os.Remove(r.To) // stays if anything is in it
+			}
+		}()
 	}
 	job := backup.Restore{
 		From: r.From, To: to, Target: target,
