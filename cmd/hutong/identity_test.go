@@ -152,6 +152,11 @@ func demographicsQuery(t *testing.T, s *stage) {
 	if b.Total == nil || *b.Total != 5 || len(b.Entry) != 1 || b.Entry[0].Search.Mode != "match" || b.next() == "" {
 		t.Errorf("by POST: %+v", b)
 	}
+	s.feed("his-muni", muni, "Q-9", person(muni, "Q-9", "司空念月", "1999-03-09",
+		`,"extension":[{"url":"http://hl7.org/fhir/StructureDefinition/patient-mothersMaidenName","valueString":"上官"}]`), 201)
+	if _, total := s.all("his-muni", "/fhir/Patient?mothersMaidenName="+url.QueryEscape("上官")); total != 1 {
+		t.Errorf("by the mother's maiden name: %d matches", total)
+	}
 	b = s.do("his-muni", "GET", "/fhir/Patient?family=none&gender=female", nil).is(200).bundle()
 	if b.Total == nil || *b.Total != 0 || len(b.Entry) != 0 {
 		t.Errorf("nobody: %+v", b)

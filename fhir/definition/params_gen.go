@@ -4,7 +4,7 @@ package definition
 
 import "hutong/fhir"
 
-var simpleParams = [1326]SearchParam{
+var simpleParams = [1327]SearchParam{
 	{Code: "identifier", URL: "http://hl7.org/fhir/SearchParameter/Account-identifier", Type: Token, Bases: []fhir.Type{"Account"}, Expression: "Account.identifier"},
 	{Code: "name", URL: "http://hl7.org/fhir/SearchParameter/Account-name", Type: String, Bases: []fhir.Type{"Account"}, Expression: "Account.name"},
 	{Code: "owner", URL: "http://hl7.org/fhir/SearchParameter/Account-owner", Type: Reference, Bases: []fhir.Type{"Account"}, Expression: "Account.owner", Targets: []fhir.Type{"Organization"}},
@@ -1331,6 +1331,7 @@ var simpleParams = [1326]SearchParam{
 	{Code: "medication", URL: "http://hl7.org/fhir/SearchParameter/medications-medication", Type: Reference, Bases: []fhir.Type{"MedicationAdministration", "MedicationDispense", "MedicationRequest", "MedicationStatement"}, Expression: "(MedicationAdministration.medication as Reference) | (MedicationDispense.medication as Reference) | (MedicationRequest.medication as Reference) | (MedicationStatement.medication as Reference)", Targets: []fhir.Type{"Medication"}},
 	{Code: "prescription", URL: "http://hl7.org/fhir/SearchParameter/medications-prescription", Type: Reference, Bases: []fhir.Type{"MedicationDispense"}, Expression: "MedicationDispense.authorizingPrescription", Targets: []fhir.Type{"MedicationRequest"}},
 	{Code: "status", URL: "http://hl7.org/fhir/SearchParameter/medications-status", Type: Token, Bases: []fhir.Type{"MedicationAdministration", "MedicationDispense", "MedicationRequest", "MedicationStatement"}, Expression: "MedicationAdministration.status | MedicationDispense.status | MedicationRequest.status | MedicationStatement.status"},
+	{Code: "mothersMaidenName", URL: "http://hl7.org/fhir/SearchParameter/patient-extensions-Patient-mothersMaidenName", Type: String, Bases: []fhir.Type{"Patient"}, Expression: "Patient.extension('http://hl7.org/fhir/StructureDefinition/patient-mothersMaidenName').value.as(string)"},
 }
 
 var compositeParams = [46]SearchParam{

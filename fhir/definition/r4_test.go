@@ -26,8 +26,8 @@ func TestR4Counts(t *testing.T) {
 			}
 		}
 	}
-	if len(urls) != 1372 {
-		t.Errorf("%d search parameters with an expression, want 1372", len(urls))
+	if len(urls) != 1373 {
+		t.Errorf("%d search parameters with an expression, want 1373", len(urls))
 	}
 }
 

@@ -102,6 +102,7 @@ func TestExtract(t *testing.T) {
 		// strings and uris
 		{`{"resourceType":"Patient","name":[{"family":"A","given":["B","C"],"suffix":["D"],"text":"E"}]}`, "name", []string{"E", "A", "B", "C", "D"}},
 		{`{"resourceType":"Patient","address":[{"line":["L1","L2"],"city":"C","country":"N"}]}`, "address", []string{"L1", "L2", "C", "N"}},
+		{`{"resourceType":"Patient","extension":[{"url":"http://hl7.org/fhir/StructureDefinition/patient-mothersMaidenName","valueString":"诸葛"},{"url":"http://x","valueString":"y"}]}`, "mothersMaidenName", []string{"诸葛"}},
 		{`{"resourceType":"Observation","valueCodeableConcept":{"text":"T"}}`, "value-string", []string{"T"}},
 		{`{"resourceType":"ValueSet","url":"http://v"}`, "url", []string{"http://v"}},
 		{`{"resourceType":"ValueSet","meta":{"profile":["http://p|2"]}}`, "_profile", []string{"http://p"}},

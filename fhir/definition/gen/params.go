@@ -33,6 +33,13 @@ var errata = map[[2]string]string{
 	{"http://hl7.org/fhir/SearchParameter/DocumentReference-relationship", "target"}: "http://hl7.org/fhir/SearchParameter/DocumentReference-relatesto",
 }
 
+// added are parameters that R4 does not have: the one that IHE's Patient
+// Demographics Query (PDQm, ITI-78) asks of a supplier beside Patient's own.
+var added = []searchParameter{{
+	URL: "http://hl7.org/fhir/SearchParameter/patient-extensions-Patient-mothersMaidenName", Code: "mothersMaidenName", Type: "string",
+	Base: []string{"Patient"}, Expression: "Patient.extension('http://hl7.org/fhir/StructureDefinition/patient-mothersMaidenName').value.as(string)",
+}}
+
 // searchParameters writes the parameters that have an expression: first those
 // of simple types, then the composites, which point to them.
 func searchParameters() ([]byte, error) {
@@ -75,7 +82,7 @@ func readParameters() (simple, composite []searchParameter, err error) {
 			simple = append(simple, p)
 		}
 	}
-	return simple, composite, nil
+	return append(simple, added...), composite, nil
 }
 
 func writeParam(b *bytes.Buffer, p searchParameter, index map[string]int) {
