@@ -20,30 +20,14 @@ import (
 
 	"hutong/fhir"
 	"hutong/fhir/bulk"
-	"hutong/fhir/definition"
 	"hutong/fhir/interact"
+	"hutong/fhir/internal/testbed"
 	"hutong/fhir/rest"
 	"hutong/fhir/search"
 	"hutong/fhir/store"
-	"hutong/fhir/store/disk"
-	"hutong/fhir/validate"
 )
 
-const base = "https://exchange.example/fhir"
-
-// rules are what all worlds share: they are immutable and take time to compile.
-type rules struct {
-	defs      *definition.Set
-	extractor *search.Extractor
-	parser    *search.Parser
-	validator *validate.Validator
-}
-
-var shared = sync.OnceValues(func() (rules, error) {
-	defs, o := definition.R4(), search.Options{Base: base}
-	v, err := validate.New(validate.Options{})
-	return rules{defs, search.NewExtractor(defs, o), search.NewParser(defs, o), v}, err
-})
+const base = testbed.Base
 
 // org is the caller of a hospital's system: it sees what its organisation
 // keeps. "all" sees everything, "doctor" may not use bulk operations, and
@@ -121,18 +105,6 @@ func (l *ledger) of(interaction string) (list []interact.Disclosure) {
 	return list
 }
 
-// families joins patients of the same list.
-type families [][]fhir.Key
-
-func (f families) Members(_ context.Context, k fhir.Key) ([]fhir.Key, error) {
-	for _, family := range f {
-		if slices.Contains(family, k) {
-			return family, nil
-		}
-	}
-	return []fhir.Key{k}, nil
-}
-
 // world is an exchange behind a real HTTP server, on a real disk store. stop
 // ends it as a process would; start again with the same directory goes on.
 type world struct {
@@ -161,15 +133,13 @@ func start(t testing.TB, limits bulk.Limits) *world {
 func (w *world) open() {
 	w.t.Helper()
 	gin.SetMode(gin.ReleaseMode)
-	r, err := shared()
-	w.must(err)
-	db, err := disk.Open(filepath.Join(w.dir, "store"), disk.Options{Extract: r.extractor.ExtractBody, Log: zerolog.Nop()})
-	w.must(err)
-	w.service, err = interact.New(interact.Config{
-		Store: db, Defs: r.defs, Extractor: r.extractor, Parser: r.parser, Validator: r.validator, BaseURL: base,
-		Auditor: w.audit, PageKey: bytes.Repeat([]byte{1}, 32), About: interact.About{Operations: bulk.Definitions()},
-		Persons: families{{{Type: "Patient", ID: "p1"}, {Type: "Patient", ID: "q1"}}},
-	})
+	r := testbed.R4(w.t)
+	db := r.Open(w.t, filepath.Join(w.dir, "store"))
+	cfg := r.Config(db)
+	cfg.Auditor, cfg.PageKey, cfg.About = w.audit, bytes.Repeat([]byte{1}, 32), interact.About{Operations: bulk.Definitions()}
+	cfg.Persons = testbed.Families{{{Type: "Patient", ID: "p1"}, {Type: "Patient", ID: "q1"}}}
+	var err error
+	w.service, err = interact.New(cfg)
 	w.must(err)
 	w.space = db.Space("bulk")
 	router := gin.New()

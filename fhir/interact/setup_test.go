@@ -7,31 +7,13 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/rs/zerolog"
-
 	"hutong/fhir"
-	"hutong/fhir/definition"
 	"hutong/fhir/interact"
+	"hutong/fhir/internal/testbed"
 	"hutong/fhir/search"
-	"hutong/fhir/store/disk"
-	"hutong/fhir/validate"
 )
 
-const base = "https://exchange.example/fhir"
-
-// rules are what all houses share: they are immutable and take time to compile.
-type rules struct {
-	defs      *definition.Set
-	extractor *search.Extractor
-	parser    *search.Parser
-	validator *validate.Validator
-}
-
-var shared = sync.OnceValues(func() (rules, error) {
-	defs, o := definition.R4(), search.Options{Base: base}
-	v, err := validate.New(validate.Options{})
-	return rules{defs, search.NewExtractor(defs, o), search.NewParser(defs, o), v}, err
-})
+const base = testbed.Base
 
 // house is a service on a real store, with what it is wired to.
 type house struct {
@@ -44,24 +26,12 @@ type house struct {
 
 func build(t testing.TB, change func(*interact.Config)) *house {
 	t.Helper()
-	r, err := shared()
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := disk.Open(t.TempDir(), disk.Options{Extract: r.extractor.ExtractBody, Log: zerolog.Nop()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Errorf("close the store: %v", err)
-		}
-	})
-	h := &house{t: t, extractor: r.extractor, audit: &ledger{}, heard: &ear{}}
-	cfg := interact.Config{
-		Store: db, Defs: r.defs, Extractor: r.extractor, Parser: r.parser, Validator: r.validator,
-		Auditor: h.audit, Followers: []interact.Follower{h.heard}, BaseURL: base,
-	}
+	r := testbed.R4(t)
+	db := r.Store(t)
+	h := &house{t: t, extractor: r.Extractor, audit: &ledger{}, heard: &ear{}}
+	cfg := r.Config(db)
+	var err error
+	cfg.Auditor, cfg.Followers = h.audit, []interact.Follower{h.heard}
 	if change != nil {
 		change(&cfg)
 	}

@@ -8,38 +8,21 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/gin-gonic/gin"
 	"github.com/rs/zerolog"
 
 	"hutong/fhir"
-	"hutong/fhir/definition"
 	"hutong/fhir/interact"
+	"hutong/fhir/internal/testbed"
 	"hutong/fhir/rest"
-	"hutong/fhir/search"
 	"hutong/fhir/store/disk"
-	"hutong/fhir/validate"
 )
 
 // base is the public base of every world: the name under which a proxy would
 // show the test's server.
-const base = "https://exchange.example/fhir"
-
-// rules are what all worlds share: they are immutable and take time to compile.
-type rules struct {
-	defs      *definition.Set
-	extractor *search.Extractor
-	parser    *search.Parser
-	validator *validate.Validator
-}
-
-var shared = sync.OnceValues(func() (rules, error) {
-	defs, o := definition.R4(), search.Options{Base: base}
-	v, err := validate.New(validate.Options{})
-	return rules{defs, search.NewExtractor(defs, o), search.NewParser(defs, o), v}, err
-})
+const base = testbed.Base
 
 // world is a repository behind a real HTTP server, on a real disk store.
 type world struct {
@@ -61,20 +44,9 @@ func start(t *testing.T, change func(*interact.Config, *rest.Config)) *world {
 	server := httptest.NewServer(router)
 	t.Cleanup(server.Close)
 
-	r, err := shared()
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := disk.Open(t.TempDir(), disk.Options{Extract: r.extractor.ExtractBody, Log: zerolog.Nop()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Errorf("close the store: %v", err)
-		}
-	})
-	ic := interact.Config{Store: db, Defs: r.defs, Extractor: r.extractor, Parser: r.parser, Validator: r.validator, BaseURL: base}
+	r := testbed.R4(t)
+	db := r.Store(t)
+	ic := r.Config(db)
 	rc := rest.Config{Caller: open, Log: zerolog.Nop()}
 	if change != nil {
 		change(&ic, &rc)

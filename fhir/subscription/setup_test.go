@@ -18,30 +18,14 @@ import (
 	"github.com/rs/zerolog"
 
 	"hutong/fhir"
-	"hutong/fhir/definition"
 	"hutong/fhir/interact"
+	"hutong/fhir/internal/testbed"
 	"hutong/fhir/search"
 	"hutong/fhir/store"
-	"hutong/fhir/store/disk"
 	"hutong/fhir/subscription"
-	"hutong/fhir/validate"
 )
 
-const base = "https://exchange.example/fhir"
-
-// rules are what all worlds share: they are immutable and take time to compile.
-type rules struct {
-	defs      *definition.Set
-	extractor *search.Extractor
-	parser    *search.Parser
-	validator *validate.Validator
-}
-
-var shared = sync.OnceValues(func() (rules, error) {
-	defs, o := definition.R4(), search.Options{Base: base}
-	v, err := validate.New(validate.Options{})
-	return rules{defs, search.NewExtractor(defs, o), search.NewParser(defs, o), v}, err
-})
+const base = testbed.Base
 
 // gate is what the gateway decides, as a test sets it.
 type gate struct {
@@ -136,18 +120,6 @@ func (l *ledger) fail(err error) {
 	l.err = err
 }
 
-// families joins patients of the same list.
-type families [][]fhir.Key
-
-func (f families) Members(_ context.Context, k fhir.Key) ([]fhir.Key, error) {
-	for _, family := range f {
-		if slices.Contains(family, k) {
-			return family, nil
-		}
-	}
-	return []fhir.Key{k}, nil
-}
-
 func patient(id string) fhir.Key { return fhir.Key{Type: "Patient", ID: id} }
 
 // world is a repository with subscriptions, on a real disk store. stop ends it
@@ -192,22 +164,20 @@ func (w *world) must(err error) {
 // build opens the house without notifying.
 func (w *world) build() {
 	w.t.Helper()
-	r, err := shared()
-	w.must(err)
-	db, err := disk.Open(filepath.Join(w.dir, "store"), disk.Options{Extract: r.extractor.ExtractBody, Log: zerolog.Nop()})
-	w.must(err)
+	r := testbed.R4(w.t)
+	db := r.Open(w.t, filepath.Join(w.dir, "store"))
 	w.store = db
-	persons := families{{patient("here"), patient("there")}}
+	persons := testbed.Families{{patient("here"), patient("there")}}
+	var err error
 	w.service, err = subscription.New(subscription.Config{
-		Store: db, Space: db.Space("subscription"), Defs: r.defs, Parser: r.parser, Extractor: r.extractor, Persons: persons,
+		Store: db, Space: db.Space("subscription"), Defs: r.Defs, Parser: r.Parser, Extractor: r.Extractor, Persons: persons,
 		Auditor: w.audit, Access: access{w.gate}, BaseURL: base, Custodian: "exchange", Content: w.content, Hosts: w.hosts,
 		Log: zerolog.Nop(), Limits: w.limits,
 	})
 	w.must(err)
-	w.fhir, err = interact.New(interact.Config{
-		Store: db, Defs: r.defs, Extractor: r.extractor, Parser: r.parser, Validator: r.validator, BaseURL: base,
-		Curators: map[fhir.Type]interact.Curator{subscription.Type: w.service}, PageKey: bytes.Repeat([]byte{1}, 32),
-	})
+	cfg := r.Config(db)
+	cfg.Curators, cfg.PageKey = map[fhir.Type]interact.Curator{subscription.Type: w.service}, bytes.Repeat([]byte{1}, 32)
+	w.fhir, err = interact.New(cfg)
 	w.must(err)
 }
 

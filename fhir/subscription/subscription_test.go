@@ -13,6 +13,7 @@ import (
 
 	"hutong/fhir"
 	"hutong/fhir/interact"
+	"hutong/fhir/internal/testbed"
 )
 
 const loinc = "Observation?code=http://loinc.org|718-7"
@@ -402,9 +403,8 @@ func TestUnknownSubscriber(t *testing.T) {
 	w.build()
 	raw, err := json.Marshal(hook("s1", "Observation", "https://his.example/"))
 	w.must(err)
-	r, err := shared()
-	w.must(err)
-	plain, err := interact.New(interact.Config{Store: w.store, Defs: r.defs, Extractor: r.extractor, Parser: r.parser})
+	r := testbed.R4(t)
+	plain, err := interact.New(interact.Config{Store: w.store, Defs: r.Defs, Extractor: r.Extractor, Parser: r.Parser})
 	w.must(err)
 	_, err = plain.Update(context.Background(), interact.SystemCaller("b"), fhir.Key{Type: "Subscription", ID: "s1"}, raw, interact.WriteOptions{})
 	w.must(err)
