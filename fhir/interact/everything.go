@@ -89,6 +89,7 @@ func (s *Service) parseEverything(r *EverythingRequest) (*everything, error) {
 		return nil, err
 	}
 	sent.Del("_page")
+	e.req.Query.TotalWithin = 0 // whoever reads a whole record is told how much it is
 	e.self = sent.Encode()
 	return e, nil
 }

@@ -3,6 +3,7 @@ package interact_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -172,6 +173,37 @@ type permitting struct {
 
 func (c permitting) Restrict(context.Context, interact.Op, []fhir.Key) (search.Restriction, error) {
 	return *c.see, nil
+}
+
+// TestATotalLeftOutStaysOut: what the first page did not count to its end is not
+// begun again by the next.
+func TestATotalLeftOutStaysOut(t *testing.T) {
+	t.Parallel()
+	var asked []bool
+	h := build(t, func(c *interact.Config) { c.Store = counting{c.Store, &asked} })
+	var all []string
+	for i := range search.TotalWithin + 10 {
+		all = append(all, fmt.Sprintf(`{"resourceType":"Observation","id":"o%d","status":"final","code":{"text":"a"},"effectiveDateTime":"%d"}`, i, 1000+i))
+	}
+	h.put("", all...)
+	for _, c := range []struct {
+		query string
+		total int
+		asked []bool
+	}{{"_count=2", -1, []bool{true, false}}, {"_count=2&_total=accurate", len(all), []bool{true, false}}, {"_count=2&_total=none", -1, []bool{false, false}}} {
+		asked = nil
+		query := c.query
+		for range 2 {
+			b, err := h.Search(context.Background(), interact.SystemCaller(""), interact.SearchRequest{Type: "Observation", Query: query})
+			if err != nil || b.Total != c.total {
+				t.Fatalf("%s: total %d, %v", query, b.Total, err)
+			}
+			query = b.Links[len(b.Links)-1].URL[len(base+"/Observation?"):]
+		}
+		if !slices.Equal(asked, c.asked) {
+			t.Errorf("%s: counted %v", c.query, asked)
+		}
+	}
 }
 
 // TestATotalIsCountedOnce: by the first page; again only if the caller's view

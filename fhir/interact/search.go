@@ -97,17 +97,17 @@ func (s *Service) resume(ctx context.Context, scope, token string, after *[]byte
 }
 
 // counted runs q for a page that continues from a token. What the first page
-// counted at this snapshot is not counted again, unless the caller's view has
-// changed since. next is the token of the page that follows.
+// counted at this snapshot, or left out, is not counted again, unless the
+// caller's view has changed since. next is the token of the page that follows.
 func (s *Service) counted(ctx context.Context, snap store.Snapshot, q *search.Query, from page.Token) (found store.Page, next page.Token, err error) {
 	view, ok := page.ViewOf(q, s.cfg.Now())
-	known := ok && q.Total && from.Total >= 0 && from.View == view
+	known := ok && q.Total && from.View == view
 	q.Total = q.Total && !known
 	if found, err = snap.Search(ctx, q); known {
 		found.Total = from.Total
 	}
 	next = page.Token{T: snap.T(), After: found.Next, Total: -1}
-	if ok && found.Total >= 0 {
+	if ok {
 		next.Total, next.View = found.Total, view
 	}
 	return found, next, err

@@ -103,7 +103,7 @@ func (r *reading) sort(_, value string) (string, error) {
 		if param.Type == definition.Composite || param.Type == definition.Special {
 			return "", fhir.Errorf(fhir.NotSupported, "parameter _sort: %s cannot be sorted by", param.Code)
 		}
-		q.Sort = append(q.Sort, SortKey{Param: param, Desc: desc})
+		q.Sort = append(q.Sort, SortKey{Param: param, Desc: desc, Orders: orders(r.p.defs, q.Type, param)})
 		used = append(used, s)
 	}
 	return strings.Join(used, ","), nil
@@ -122,7 +122,9 @@ func (r *reading) total(_, value string) (string, error) {
 	switch m := TotalMode(value); m {
 	case TotalAccurate, TotalEstimate, TotalNone:
 		r.req.Total = m
-		r.req.Query.Total = m != TotalNone
+		if r.req.Query.Total = m != TotalNone; m == TotalAccurate {
+			r.req.Query.TotalWithin = 0
+		}
 		return value, nil
 	}
 	return "", fhir.Errorf(fhir.Invalid, "parameter _total is none, estimate or accurate")

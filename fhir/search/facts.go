@@ -40,6 +40,23 @@ var (
 		"recorded-date", "when", "recorded", "sent", "issued", "created", "datewritten", "datetime", "entered-date", "identified", "timestamp"}
 )
 
+// datesOf gives the clinical dates that a type has, in order of preference.
+func datesOf(defs *definition.Set, t fhir.Type) (dates []*definition.SearchParam) {
+	for _, code := range clinicalDates {
+		if p := defs.Param(t, code); p != nil && p.Type == definition.Date {
+			dates = append(dates, p)
+		}
+	}
+	return dates
+}
+
+// orders reports whether the clinical date of a resource of type t is the
+// beginning of its value of param, wherever it has one, and it has one at most.
+func orders(defs *definition.Set, t fhir.Type, param *definition.SearchParam) bool {
+	dates := datesOf(defs, t)
+	return len(dates) > 0 && dates[0] == param && defs.Sole(t, param)
+}
+
 func newFactRules(defs *definition.Set, t fhir.Type) factRules {
 	f := factRules{roles: map[*definition.SearchParam]role{}}
 	mark := func(r role, codes ...string) {
@@ -57,11 +74,9 @@ func newFactRules(defs *definition.Set, t fhir.Type) factRules {
 	mark(codeRole, codeCodes...)
 	mark(labelRole, "_security")
 	mark(authorRole, authorCodes...)
-	for _, code := range clinicalDates {
-		if p := defs.Param(t, code); p != nil && p.Type == definition.Date {
-			f.dates = append(f.dates, p)
-			f.roles[p] |= dateRole
-		}
+	f.dates = datesOf(defs, t)
+	for _, p := range f.dates {
+		f.roles[p] |= dateRole
 	}
 	return f
 }

@@ -43,6 +43,7 @@ func (p *Parser) filter(t fhir.Type, types []fhir.Type, name, value string, dept
 	}
 	f, err := p.predicate(param, modifier, value)
 	f.Sole = p.defs.Sole(t, param)
+	f.Orders = f.Sole && orders(p.defs, t, param)
 	return f, err
 }
 

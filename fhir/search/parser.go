@@ -93,7 +93,7 @@ func (p *Parser) parse(t fhir.Type, rawQuery string, m mode) (*Request, error) {
 		return nil, err
 	}
 	r := &reading{p: p, mode: m, seen: map[string]bool{}, req: &Request{
-		Query: Query{Type: t, Count: p.o.DefaultCount, Total: true}, Total: TotalAccurate, Summary: SummaryFalse,
+		Query: Query{Type: t, Count: p.o.DefaultCount, Total: true, TotalWithin: TotalWithin}, Summary: SummaryFalse,
 	}}
 	// _type decides which parameters there are.
 	slices.SortStableFunc(pairs, func(a, b pair) int { return rank(a) - rank(b) })
@@ -172,6 +172,9 @@ func (r *reading) finish() {
 	r.req.Self = strings.Join(append(r.filters, r.results...), "&")
 	if r.req.Summary == SummaryCount {
 		r.req.Query.Count, r.req.Query.Total = 0, true
+	}
+	if r.req.Query.Count == 0 {
+		r.req.Query.TotalWithin = 0 // the total is all that is asked for
 	}
 }
 

@@ -144,6 +144,20 @@ func TestParseControls(t *testing.T) {
 	if r := k.parse(t, "Patient", ""); r.Query.Count != 20 || !r.Query.Total || r.Summary != search.SummaryFalse || r.Self != "" {
 		t.Errorf("defaults = %+v", r)
 	}
+	for text, want := range map[string]struct {
+		total  bool
+		within int
+	}{"": {true, search.TotalWithin}, "_total=estimate": {true, search.TotalWithin}, "_total=accurate": {true, 0}, "_total=none": {}, "_count=0": {true, 0}, "_summary=count": {true, 0}} {
+		if q := k.parse(t, "Patient", text).Query; q.Total != want.total || q.Total && q.TotalWithin != want.within {
+			t.Errorf("%q: total %v within %d", text, q.Total, q.TotalWithin)
+		}
+	}
+	for text, want := range map[string]bool{"Observation?date=2020": true, "Encounter?date=2020": true, "Patient?birthdate=2020": false, "Condition?recorded-date=2020": false, "Observation?code=a": false} {
+		typ, params, _ := strings.Cut(text, "?")
+		if q := k.parse(t, fhir.Type(typ), params).Query; q.Filter[0].Orders != want {
+			t.Errorf("%s: by the default order %v", text, !want)
+		}
+	}
 	if r := k.parse(t, "Patient", "_summary=count"); r.Query.Count != 0 || !r.Query.Total {
 		t.Errorf("_summary=count = %+v", r.Query)
 	}

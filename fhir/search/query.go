@@ -26,11 +26,63 @@ type Query struct {
 	// After continues behind the last match of an earlier page: opaque bytes
 	// that the engine made (Page.Next). nil starts at the front.
 	After []byte
-	// Total asks for Page.Total to be exact.
-	Total bool
+	// Total asks for Page.Total. It is exact; with TotalWithin > 0 it is exact or
+	// left out: how far an engine may count beyond what the page needs is then
+	// bounded, in resources that the caller may see. At least it is exact where
+	// the page holds all matches, and where the caller may see no more than
+	// TotalWithin/TotalDear resources of the types asked for. What he may not see
+	// has no part in whether it is left out.
+	Total       bool
+	TotalWithin int
 	// Restriction is what the caller may see. The zero value sees nothing.
 	Restriction Restriction
 }
+
+// TotalWithin is the bound on a total that nobody asked for; TotalDear is what a
+// resource counts for whose body, or what refers to it, must be looked at.
+const (
+	TotalWithin = 1000
+	TotalDear   = 16
+)
+
+// Budget is what an engine may spend on a total beyond the page: see
+// Query.TotalWithin. A nil Budget bounds nothing. It is not safe for concurrent use.
+type Budget struct {
+	left   int
+	beyond bool
+	over   bool
+}
+
+// NewBudget is that of q; nil if its total is exact, or none.
+func NewBudget(q *Query) *Budget {
+	if !q.Total || q.TotalWithin <= 0 {
+		return nil
+	}
+	return &Budget{left: q.TotalWithin, beyond: q.Count == 0}
+}
+
+// Beyond notes that the page needs no more: all that follows is for the total.
+func (b *Budget) Beyond() {
+	if b != nil {
+		b.beyond = true
+	}
+}
+
+// Spends reports whether what follows is paid for.
+func (b *Budget) Spends() bool { return b != nil && b.beyond }
+
+// Take pays for a resource that the caller may see; false means that the total
+// is given up.
+func (b *Budget) Take(cost int) bool {
+	if b.Spends() {
+		b.left -= cost
+		b.over = b.over || b.left < 0
+	}
+	return !b.Over()
+}
+
+// Over reports whether the total was given up.
+func (b *Budget) Over() bool { return b != nil && b.over }
 
 // Predicate is one parameter of a query: its values are alternatives (OR).
 type Predicate struct {
@@ -40,6 +92,9 @@ type Predicate struct {
 	// Sole tells that a resource has at most one value of Param: what several
 	// predicates on it ask, they ask of the same value.
 	Sole bool
+	// Orders tells that Param is a Sole date by which the default order goes: a
+	// value's beginning is the clinical date of its resource (Facts.Clinical).
+	Orders bool
 	// Chain is set for subject:Patient.name=x: the reference must point to a
 	// match of one of these queries (one a target type, alternatives).
 	Chain []*Query
@@ -122,6 +177,8 @@ type Canon struct {
 type SortKey struct {
 	Param *definition.SearchParam // of type date, string, token, number, quantity, reference or uri; _id and _lastUpdated too
 	Desc  bool
+	// Orders is that of Predicate.
+	Orders bool
 }
 
 // Entry is one indexed value of a resource: what a Predicate is held against.

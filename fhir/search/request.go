@@ -38,8 +38,12 @@ type Include struct {
 // TotalMode is _total.
 type TotalMode string
 
-// The modes of _total. Estimates are answered exactly.
+// The modes of _total. TotalBounded is what holds where the request names none:
+// exact if that costs little more than the page (Query.TotalWithin), left out
+// otherwise. An estimate is answered so, too: one made from an index would count
+// what the caller may not see.
 const (
+	TotalBounded  TotalMode = ""
 	TotalAccurate TotalMode = "accurate"
 	TotalEstimate TotalMode = "estimate"
 	TotalNone     TotalMode = "none"

@@ -161,7 +161,7 @@ type Snapshot interface {
 type Page struct {
 	Matches []fhir.Resource
 	Next    []byte // Query.After of the next page; nil at the end
-	Total   int    // exact if Query.Total, otherwise -1
+	Total   int    // exact, or -1 if it was not asked for, or not within Query.TotalWithin
 }
 
 // History asks for versions: of one resource (Type and ID), one type (Type),

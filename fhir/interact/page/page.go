@@ -19,7 +19,7 @@ type Token struct {
 	T     fhir.T // the snapshot of the first page
 	After []byte // the engine's cursor: it holds the values that were sorted by
 
-	// Total is what the first page counted, -1 if nothing was, and View tells
+	// Total is what the first page counted, -1 if it told none, and View tells
 	// under which criteria and restriction: under others it does not hold.
 	Total int
 	View  [ViewLen]byte

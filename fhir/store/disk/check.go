@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"hutong/fhir"
+	"hutong/fhir/search"
 	"hutong/fhir/store/disk/layout"
 	"hutong/fhir/store/disk/ledger"
 )
@@ -351,4 +353,22 @@ func (s *Store) oldest(rid layout.RID, newest uint64) (uint64, error) {
 		ver = ^binary.BigEndian.Uint64(it.Key()[9:])
 	}
 	return ver, it.Close()
+}
+
+// Explain tells the plan of q and what it cost.
+func (s *snapshot) Explain(ctx context.Context, q *search.Query) (string, error) {
+	leave, err := s.s.enter(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer leave()
+	x := s.exec(ctx)
+	x.hot = s.s.hot
+	x.notes = &strings.Builder{}
+	r, err := x.run(q)
+	if err = join(err, x.tree.Close()); err != nil {
+		return "", err
+	}
+	fmt.Fprintf(x.notes, "%d matches on the page, cost %d\n", len(r.page), x.spent)
+	return x.notes.String(), nil
 }

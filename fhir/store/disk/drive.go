@@ -24,6 +24,26 @@ type typePlan struct {
 	judge     *judge.Judge                       // what the caller may see
 	verify    []*search.Predicate                // held against the entries
 	checks    []func(c *candidate) (bool, error) // chains that were too many to list
+	budget    *search.Budget                     // of a total that may be left out
+}
+
+// afford pays for a candidate that the caller may see; false ends the scan.
+func (p *typePlan) afford(c *candidate) bool {
+	cost := 1
+	if len(p.verify)+len(p.checks)+len(c.unsure) > 0 {
+		cost = search.TotalDear
+	}
+	return p.budget.Take(cost)
+}
+
+// passed pays for a candidate that a filter refuted, if it is sure that the
+// caller may see it: what he may not see has no part in what he is told.
+func (p *typePlan) passed(c *candidate) (bool, error) {
+	if !p.budget.Spends() {
+		return true, nil
+	}
+	v, err := p.judge.Of(c.class, c.place)
+	return err == nil && (v != judge.Yes || p.afford(c)), err
 }
 
 // filter is a predicate's stream beside the driver. That of a date is opened
@@ -149,9 +169,9 @@ const maxRead = 4_000_000
 // uncounted is the count of a part that was not counted.
 const uncounted = maxRead + 1
 
-// plan compiles q for one type; sweeps permits exec.sweep. The caller closes
-// the plan, also after an error.
-func (x *exec) plan(q *search.Query, t fhir.Type, sweeps bool) (*typePlan, error) {
+// plan compiles q for one type; c permits exec.sweep if its matches need no
+// sorting, nil does not. The caller closes the plan, also after an error.
+func (x *exec) plan(q *search.Query, t fhir.Type, c *collector) (*typePlan, error) {
 	p := &typePlan{}
 	pl := &planner{s: x.s.s, typ: t}
 	homes, bounded := judge.Compartments(&q.Restriction, t, x.now)
@@ -178,8 +198,8 @@ func (x *exec) plan(q *search.Query, t fhir.Type, sweeps bool) (*typePlan, error
 	}
 	x.note("%s: drive %s%s", t, driver.a.name, about(driver.count))
 	p.judge = judge.New(&q.Restriction, t, x.now, within(parts, driver, homes), x.s.s.names)
-	if sweeps && len(p.checks) == 0 && alone(parts, driver) {
-		if err = x.sweepable(p, driver, q); p.sweep != nil || err != nil {
+	if c != nil && (c.Limit == 0 || len(q.Sort) == 0) && len(p.checks) == 0 && alone(parts, driver) {
+		if err = x.sweepable(p, driver, c); p.sweep != nil || err != nil {
 			p.swept = driver
 			return p, err
 		}
@@ -198,15 +218,6 @@ func (x *exec) drive(p *typePlan, parts []part, driver *part) error {
 	}
 	p.driver, driver.opened = st, true
 	return x.filters(p, parts, driver)
-}
-
-// all drives from every resource of the type; nil if there never was one.
-func (p *planner) all() (*part, error) {
-	list, ok, err := p.list(layout.AllList)
-	if !ok || err != nil {
-		return nil, err
-	}
-	return &part{a: &access{name: "all " + string(p.typ), exact: true, ranges: []valueRange{{lo: list, hi: layout.After(list), fixed: true}}}, count: uncounted}, nil
 }
 
 // within gives patients in whose compartments all matches lie: those of the

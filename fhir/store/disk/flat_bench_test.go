@@ -141,6 +141,14 @@ var flatQuestions = []struct {
 	{"count code", func(p int) string { return "Observation?code=http://loinc.org|" + benchCodes[p%20] + "&_count=0" }},
 	{"count date", func(p int) string { return fmt.Sprintf("Observation?date=%d-%02d&_count=0", 2015+p%10, 1+p%12) }},
 	{"count since 2019", func(int) string { return "Observation?date=ge2019&_count=0" }},
+	{"newest 20 of a day", func(p int) string {
+		return fmt.Sprintf("Observation?date=ge%d-03-%02d&date=lt%[1]d-03-%02[3]d&_count=20", 2015+p%10, 1+p%20, 2+p%20)
+	}},
+	{"newest 20 of a day, exact total", func(p int) string {
+		return fmt.Sprintf("Observation?date=ge%d-03-%02d&date=lt%[1]d-03-%02[3]d&_count=20&_total=accurate", 2015+p%10, 1+p%20, 2+p%20)
+	}},
+	{"newest 20 of a code by date", func(p int) string { return "Observation?code=" + benchCodes[p%20] + "&_sort=-date&_count=20" }},
+	{"record of a patient", func(p int) string { return fmt.Sprintf("Observation?patient=p%d&_count=20", p) }},
 	{"newest 20 of a week", func(p int) string {
 		return fmt.Sprintf("Observation?date=ge%d-03-%02d&date=lt%[1]d-03-%02[3]d&_count=20", 2015+p%10, 1+p%20, 8+p%20)
 	}},

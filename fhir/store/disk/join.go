@@ -11,17 +11,6 @@ import (
 	"hutong/fhir/store/disk/semi"
 )
 
-// inherit gives a sub-query the restriction of the query that it stands in,
-// unless it has one of its own, so that nobody learns by a chain of what he may
-// not see.
-func inherit(sub, parent *search.Query) search.Query {
-	q := *sub
-	if !q.Restriction.Decided {
-		q.Restriction = parent.Restriction
-	}
-	return q
-}
-
 // chain finds the matches of the chained queries first and then who refers to
 // them; where they are too many it returns a check instead.
 func (x *exec) chain(pl *planner, q *search.Query, pred *search.Predicate) (*access, func(*candidate) (bool, error), error) {
@@ -35,7 +24,7 @@ func (x *exec) chain(pl *planner, q *search.Query, pred *search.Predicate) (*acc
 	defer func() { x.depth-- }()
 	for _, sub := range pred.Chain {
 		sq := inherit(sub, q)
-		keys, enough, err := x.keysOf(&sq, x.s.s.opts.MaxJoin-len(a.ranges))
+		keys, enough, err := x.keysOf(&sq, x.few(fewTargets)-len(a.ranges))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -127,9 +116,6 @@ func (x *exec) leadsTo(q *search.Query, pred *search.Predicate, k fhir.Key) (boo
 
 func (x *exec) exists(q *search.Query) (bool, error) {
 	found := false
-	notes := x.notes
-	x.notes = nil
-	defer func() { x.notes = notes }()
 	err := x.each(q, layout.Place{}, func(*candidate) (bool, error) { found = true; return false, nil })
 	return found, err
 }
@@ -146,26 +132,23 @@ func (x *exec) has(pl *planner, q *search.Query, pred *search.Predicate) (*acces
 			return a, check, err
 		}
 	}
-	ids := map[string]struct{}{}
-	n := 0
-	err := x.each(&sq, layout.Place{}, func(c *candidate) (bool, error) {
-		if n++; n > x.s.s.opts.MaxJoin {
-			return false, nil
-		}
-		entries, err := c.values()
-		for i := range entries {
-			if e := &entries[i]; e.Param.Code == pred.HasParam.Code && e.System == string(pl.typ) {
-				ids[e.Code] = struct{}{}
-			}
-		}
-		return true, err
-	})
+	ids, all, err := x.pointed(pl.typ, &sq, pred, x.few(fewBodies))
 	if err != nil {
 		return nil, nil, err
 	}
-	if n > x.s.s.opts.MaxJoin {
-		x.note("too many to list: each candidate is asked")
-		return nil, x.hasCheck(&sq, pred), nil
+	if !all {
+		x.note("too many to list: candidates are asked")
+		return nil, semi.Ask(x.hasCheck(&sq, pred), fewBodies, x.s.s.opts.MaxJoin, func(limit int) (check, error) {
+			ids, all, err := x.pointed(pl.typ, &sq, pred, limit)
+			if !all || err != nil {
+				return nil, err
+			}
+			return func(c *candidate) (bool, error) {
+				row, err := c.head()
+				_, ok := ids[row.ID]
+				return ok, err
+			}, nil
+		}), nil
 	}
 	a := &access{name: "has " + string(sq.Type), exact: true, listed: true}
 	for id := range ids {
@@ -175,6 +158,26 @@ func (x *exec) has(pl *planner, q *search.Query, pred *search.Predicate) (*acces
 	}
 	slices.SortFunc(a.places, spot.Compare)
 	return a, nil, nil
+}
+
+// pointed lists the ids of the resources of type t that matches of a _has point
+// to; all is false if there are more matches than limit.
+func (x *exec) pointed(t fhir.Type, sq *search.Query, pred *search.Predicate, limit int) (ids map[string]struct{}, all bool, err error) {
+	ids = map[string]struct{}{}
+	n := 0
+	err = x.each(sq, layout.Place{}, func(c *candidate) (bool, error) {
+		if n++; n > limit {
+			return false, nil
+		}
+		entries, err := c.values()
+		for i := range entries {
+			if e := &entries[i]; e.Param.Code == pred.HasParam.Code && e.System == string(t) {
+				ids[e.Code] = struct{}{}
+			}
+		}
+		return true, err
+	})
+	return ids, n <= limit, err
 }
 
 // hasPatient is has where the other query's resources name their patient: their
@@ -190,13 +193,23 @@ func (x *exec) hasPatient(pl *planner, sq *search.Query, pred *search.Predicate)
 		return nil, nil, err
 	}
 	m := &semi.Matches{T: x.s.t, Names: x.s.s.names, Get: x.tree.Get, Values: x.valuesAt, Code: pred.HasParam.Code, List: list, System: system}
-	all, told, err := x.gather(m, sq, x.s.s.opts.MaxJoin)
+	all, told, err := x.gather(m, sq, x.few(fewPlaces))
 	switch {
 	case err != nil || !told:
 		return nil, nil, err
 	case !all:
 		x.note("too many to list: candidates are asked, many of them together")
-		return nil, x.hasMany(m, sq, x.hasCheck(sq, pred)), nil
+		first := 32 * semi.AskAlone
+		if x.all {
+			first = maxMatches
+		}
+		return nil, semi.Ask(x.hasCheck(sq, pred), first, maxMatches, func(limit int) (check, error) {
+			all, told, err := x.gather(m, sq, limit)
+			if !all || !told || err != nil {
+				return nil, err
+			}
+			return func(c *candidate) (bool, error) { return pointedTo(m, c) }, nil
+		}), nil
 	}
 	x.note("%d matches", m.Len())
 	if everyone, err := pl.all(); err != nil || everyone == nil {
@@ -212,12 +225,23 @@ const (
 	// refutes is how many patients are refuted in memory in the time that one
 	// match takes to become a place.
 	refutes = 20
-	// askAlone is how many candidates are asked one by one before all matches
-	// are gathered: a search of one patient needs no others.
-	askAlone = 64
 	// maxMatches of a _has are held in memory, 16 bytes each.
 	maxMatches = 1_000_000
+	// As many of a join's other side are listed while it is planned, in about
+	// the time of a page: places in memory, keys of rows, references in bodies.
+	fewPlaces, fewTargets, fewBodies = 256, 1024, 64
 )
+
+// few bounds n, and lifts it for a search that visits all.
+func (x *exec) few(n int) int {
+	if x.all {
+		n = x.s.s.opts.MaxJoin
+	}
+	return min(n, x.s.s.opts.MaxJoin)
+}
+
+// check decides on a candidate what its postings do not.
+type check = func(*candidate) (bool, error)
 
 // gather finds the matches of a _has. all is false if there are more than
 // limit, told is false if one does not tell its home.
@@ -231,29 +255,10 @@ func (x *exec) gather(m *semi.Matches, sq *search.Query, limit int) (all, told b
 		told, err = m.Add(c.class, c.place)
 		return told, err
 	})
-	m.Sort()
-	return all, told, err
-}
-
-// hasMany asks the first candidates by ask, and of more holds the matches in memory.
-func (x *exec) hasMany(m *semi.Matches, sq *search.Query, ask func(*candidate) (bool, error)) func(*candidate) (bool, error) {
-	asked, held := 0, false
-	return func(c *candidate) (bool, error) {
-		if asked++; asked == askAlone {
-			notes := x.notes
-			x.notes = nil
-			all, told, err := x.gather(m, sq, maxMatches)
-			x.notes = notes
-			if err != nil {
-				return false, err
-			}
-			held = all && told
-		}
-		if held {
-			return pointedTo(m, c)
-		}
-		return ask(c)
+	if all && told {
+		m.Sort()
 	}
+	return all, told, err
 }
 
 // pointedTo reports whether a match points to the candidate, a Patient.

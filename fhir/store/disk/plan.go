@@ -26,8 +26,10 @@ type access struct {
 	negate bool
 	// distinct: no two postings in the ranges have one place.
 	distinct bool
-	places   []spot // found beforehand, sorted; instead of ranges
-	listed   bool   // places counts, even if empty
+	// ordered: of such, those of a date by which the default order goes.
+	ordered bool
+	places  []spot // found beforehand, sorted; instead of ranges
+	listed  bool   // places counts, even if empty
 }
 
 // valueRange is a range of one posting list: list and value from lo to hi.
@@ -123,7 +125,7 @@ func (p *planner) composite(pred *search.Predicate) (*access, error) {
 
 // positive gives the ranges of all values of a predicate, in the lists of code.
 func (p *planner) positive(pred *search.Predicate, code string) (*access, error) {
-	a := &access{name: code, exact: true, distinct: oneDate(pred)}
+	a := &access{name: code, exact: true, distinct: oneDate(pred), ordered: oneDate(pred) && pred.Orders}
 	main := code
 	if pred.Modifier == search.IdentifierOf {
 		main += layout.IdentList
@@ -251,18 +253,10 @@ func dateRanges(pred *search.Predicate, list []byte) []valueRange {
 	var rs []valueRange
 	for c := 0; c < layout.PeriodClasses; c++ {
 		span, bounded := layout.ClassSpan(c)
-		from, to := int64(math.MinInt64), int64(math.MaxInt64)
-		switch v.Prefix {
-		case search.Eq, search.Ap:
-			from, to = v.Lo-span, v.Hi
-		case search.Gt, search.Ge, search.Sa:
-			from = v.Lo - span
-		case search.Lt, search.Le, search.Eb:
-			to = v.Hi
-		}
 		if !bounded {
-			from = math.MinInt64
+			span = math.MaxInt64
 		}
+		from, to := search.DateBounds(v, span)
 		class := append(list[:len(list):len(list)], byte(c))
 		rs = append(rs, spanRange(layout.AppendInt(class, from), layout.AppendInt(class[:len(class):len(class)], to), match))
 	}
@@ -371,6 +365,15 @@ func (p *planner) homes(patients []fhir.Key) (*access, error) {
 		a.ranges = append(a.ranges, valueRange{lo: lv, hi: layout.After(lv), fixed: true})
 	}
 	return a, nil
+}
+
+// all drives from every resource of the type; nil if there never was one.
+func (p *planner) all() (*part, error) {
+	list, ok, err := p.list(layout.AllList)
+	if !ok || err != nil {
+		return nil, err
+	}
+	return &part{a: &access{name: "all " + string(p.typ), exact: true, ranges: []valueRange{{lo: list, hi: layout.After(list), fixed: true}}}, count: uncounted}, nil
 }
 
 // about tells an estimate, if one was made.

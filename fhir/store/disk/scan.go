@@ -2,37 +2,16 @@ package disk
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"hutong/fhir"
+	"hutong/fhir/store/disk/dated"
 	"hutong/fhir/store/disk/layout"
 	"hutong/fhir/store/disk/stream"
 )
-
-// Costs that a search runs up, against Options.MaxExamined.
-const (
-	costPosting = 1
-	costRow     = 4
-	costBody    = 50
-)
-
-// spend adds to what a search has cost; every so often it looks at the clock.
-func (s *Store) spend(ctx context.Context, spent *int64, cost int64) error {
-	const look = 512
-	before := *spent
-	*spent += cost
-	if *spent > s.opts.MaxExamined {
-		return fhir.Errorf(fhir.TooCostly, "the search looks at too much: narrow it, by a patient or a date")
-	}
-	if before/look != *spent/look {
-		return ctxError(ctx)
-	}
-	return nil
-}
 
 // spot is a place and the class of the resource there.
 type spot = stream.Spot
@@ -163,7 +142,15 @@ func (x *exec) open(a *access, limit int) (st stream.Stream, enough bool, err er
 				return nil, false, join(err, stream.CloseAll(in))
 			}
 		}
-		if (r.points || r.fixed) && len(in)+len(lists) <= x.s.s.opts.MaxLists {
+		if a.ordered {
+			d, err := x.openDates(r, &mem.Places)
+			if err != nil {
+				return nil, false, join(err, stream.CloseAll(in))
+			}
+			if d != nil {
+				in = append(in, d)
+			}
+		} else if (r.points || r.fixed) && len(in)+len(lists) <= x.s.s.opts.MaxLists {
 			for _, lv := range lists {
 				l, err := x.openList(lv)
 				if err != nil {
@@ -184,6 +171,23 @@ func (x *exec) open(a *access, limit int) (st stream.Stream, enough bool, err er
 		in = append(in, mem)
 	}
 	return stream.Union(in), true, nil
+}
+
+// openDates opens a range of a date by which the default order goes; nil if
+// nothing stands there in order. What stands there otherwise comes into out.
+func (x *exec) openDates(r *valueRange, out *[]spot) (stream.Stream, error) {
+	lo := r.lo
+	if first, some := dated.Split(r.lo, r.hi); some {
+		open := *r
+		open.hi, lo = first, first
+		if _, err := x.collect(&open, out, maxRead); err != nil {
+			return nil, err
+		}
+	}
+	if d, err := dated.Open(dated.Source{Iter: x.tree.Iter, Done: x.tree.Done, Holds: x.holds, Spend: x.spend}, lo, r.hi, r.match); d != nil || err != nil {
+		return d, err
+	}
+	return nil, nil
 }
 
 // values lists the distinct list values of a range that match, at most limit,

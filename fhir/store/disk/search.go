@@ -15,6 +15,7 @@ import (
 	"hutong/fhir/store/disk/hot"
 	"hutong/fhir/store/disk/judge"
 	"hutong/fhir/store/disk/layout"
+	"hutong/fhir/store/disk/order"
 	"hutong/fhir/store/disk/tree"
 )
 
@@ -25,7 +26,9 @@ type exec struct {
 	now   time.Time
 	spent int64
 	notes *strings.Builder // for Explain; nil otherwise
+	quiet bool             // what is planned for one candidate is not noted
 	depth int
+	all   bool // every match is visited, not only those of a page
 	tree  tree.Reader
 	hot   *hot.Cache // nil: read the tree only
 }
@@ -102,54 +105,36 @@ func (x *exec) page(q *search.Query) (store.Page, error) {
 }
 
 // resources reads the bodies of hits, in the order in which they are stored.
-func (x *exec) resources(hits []hit) ([]fhir.Resource, error) {
+func (x *exec) resources(hits []order.Hit) ([]fhir.Resource, error) {
 	out := make([]fhir.Resource, len(hits))
-	order := make([]int, len(hits))
-	for i := range order {
-		order[i] = i
+	byRID := make([]int, len(hits))
+	for i := range byRID {
+		byRID[i] = i
 	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(hits[a].place.RID, hits[b].place.RID) })
-	for _, i := range order {
+	slices.SortFunc(byRID, func(a, b int) int { return cmp.Compare(hits[a].Place.RID, hits[b].Place.RID) })
+	for _, i := range byRID {
 		var row layout.Row
-		err := row.Read(hits[i].row, x.s.s.names)
+		err := row.Read(hits[i].Row, x.s.s.names)
 		if err != nil {
 			return nil, ioError(err)
 		}
 		out[i] = fhir.Resource{Version: row.Version, Facts: row.Facts}
-		if out[i].Body, err = x.body(hits[i].place.RID, row.VersionID); err != nil {
+		if out[i].Body, err = x.body(hits[i].Place.RID, row.VersionID); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-// Explain tells the plan of q and what it cost.
-func (s *snapshot) Explain(ctx context.Context, q *search.Query) (string, error) {
-	leave, err := s.s.enter(ctx)
-	if err != nil {
-		return "", err
-	}
-	defer leave()
-	x := s.exec(ctx)
-	x.hot = s.s.hot
-	x.notes = &strings.Builder{}
-	r, err := x.run(q)
-	if err = join(err, x.tree.Close()); err != nil {
-		return "", err
-	}
-	fmt.Fprintf(x.notes, "%d matches on the page, cost %d\n", len(r.page), x.spent)
-	return x.notes.String(), nil
-}
-
 func (x *exec) note(format string, args ...any) {
-	if x.notes != nil {
+	if x.notes != nil && !x.quiet {
 		x.notes.WriteString(strings.Repeat("  ", x.depth) + fmt.Sprintf(format, args...) + "\n")
 	}
 }
 
 // result is what a search found.
 type result struct {
-	page  []hit
+	page  []order.Hit
 	next  []byte
 	total int
 }
@@ -171,12 +156,33 @@ func (x *exec) run(q *search.Query) (*result, error) {
 	if q.Count == 0 && !q.Total {
 		return c.result(), nil
 	}
+	if c.Cursor != nil && c.budget != nil && (c.byDate || len(q.Sort) == 0) {
+		return x.behind(q)
+	}
+	x.all = c.counts() && c.budget == nil || len(q.Sort) > 0 && !c.byDate
 	for _, t := range x.types(q) {
 		if err := x.collectOf(q, t, c); err != nil {
 			return nil, err
 		}
 	}
 	return c.result(), nil
+}
+
+// behind runs q from its cursor on, and its total, which is not worth the way
+// there, for itself.
+func (x *exec) behind(q *search.Query) (*result, error) {
+	page, count := *q, *q
+	page.Total = false
+	count.Count, count.After, count.Sort = 0, nil, nil
+	r, err := x.run(&page)
+	if err != nil {
+		return nil, err
+	}
+	n, err := x.run(&count)
+	if err == nil {
+		r.total = n.total
+	}
+	return r, err
 }
 
 // candidate is a resource that is being looked at; row and entries are read
@@ -252,7 +258,7 @@ func (x *exec) each(q *search.Query, start layout.Place, visit visitor) error {
 }
 
 func (x *exec) eachOf(q *search.Query, t fhir.Type, start layout.Place, visit visitor) error {
-	p, err := x.plan(q, t, false)
+	p, err := x.plan(q, t, nil)
 	if err == nil {
 		err = x.scan(p, q, start, visit)
 	}
@@ -261,18 +267,30 @@ func (x *exec) eachOf(q *search.Query, t fhir.Type, start layout.Place, visit vi
 
 // collectOf hands c the matches of one type.
 func (x *exec) collectOf(q *search.Query, t fhir.Type, c *collector) error {
-	p, err := x.plan(q, t, c.limit == 0 || len(q.Sort) == 0)
+	p, err := x.plan(q, t, c)
 	switch {
 	case err != nil:
 	case p.sweep != nil:
 		err = x.sweep(p, q, c)
 	default:
+		p.budget = c.budget
 		err = x.scan(p, q, c.start(), c.take)
 	}
 	if err = join(err, p.close()); err != nil {
 		return err
 	}
 	return c.settle(x, t)
+}
+
+// inherit gives a sub-query the restriction of the query that it stands in,
+// unless it has one of its own, so that nobody learns by a chain of what he may
+// not see.
+func inherit(sub, parent *search.Query) search.Query {
+	q := *sub
+	if !q.Restriction.Decided {
+		q.Restriction = parent.Restriction
+	}
+	return q
 }
 
 // types that a query ranges over, in order of name.
@@ -292,6 +310,9 @@ func (x *exec) scan(p *typePlan, q *search.Query, start layout.Place, visit visi
 	if p.empty {
 		return nil
 	}
+	quiet := x.quiet
+	x.quiet = true
+	defer func() { x.quiet = quiet }()
 	c := &candidate{x: x}
 	ok, err := p.driver.Seek(start)
 	for ok && err == nil {
@@ -302,9 +323,6 @@ func (x *exec) scan(p *typePlan, q *search.Query, start layout.Place, visit visi
 			return ferr
 		case state == ended:
 			return nil
-		case state == elsewhere:
-			ok, err = p.driver.Seek(jump)
-			continue
 		case state == here:
 			match, merr := x.accept(p, q, c)
 			if merr != nil {
@@ -315,6 +333,17 @@ func (x *exec) scan(p *typePlan, q *search.Query, start layout.Place, visit visi
 					return verr
 				}
 			}
+			if p.budget.Over() {
+				return nil
+			}
+		default:
+			if more, jerr := p.passed(c); jerr != nil || !more {
+				return jerr
+			}
+		}
+		if state == elsewhere {
+			ok, err = p.driver.Seek(jump)
+			continue
 		}
 		ok, err = p.driver.Next()
 	}
@@ -333,6 +362,9 @@ func (x *exec) accept(p *typePlan, q *search.Query, c *candidate) (bool, error) 
 		if err != nil || !q.Restriction.Sees(row.Key, &row.Facts, x.now) {
 			return false, err
 		}
+	}
+	if !p.afford(c) {
+		return false, nil
 	}
 	for _, preds := range [2][]*search.Predicate{p.verify, c.unsure} {
 		if ok, err := c.satisfies(preds); !ok || err != nil {

@@ -13,6 +13,7 @@ import (
 	"hutong/fhir/store/disk/hot"
 	"hutong/fhir/store/disk/judge"
 	"hutong/fhir/store/disk/layout"
+	"hutong/fhir/store/disk/order"
 )
 
 // snapshot is a reading at t. It holds nothing open: rows carry the time from
@@ -202,7 +203,7 @@ func (s *snapshot) GetMany(ctx context.Context, keys []fhir.Key) ([]fhir.Resourc
 }
 
 func (x *exec) many(keys []fhir.Key) ([]fhir.Resource, error) {
-	hits := make([]hit, 0, len(keys))
+	hits := make([]order.Hit, 0, len(keys))
 	var row layout.Row
 	for _, k := range keys {
 		if err := ctxError(x.ctx); err != nil {
@@ -220,7 +221,7 @@ func (x *exec) many(keys []fhir.Key) ([]fhir.Resource, error) {
 			return nil, err
 		}
 		if raw != nil && !row.Deleted() {
-			hits = append(hits, hit{place: layout.Place{RID: rid}, row: raw})
+			hits = append(hits, order.Hit{Place: layout.Place{RID: rid}, Row: raw})
 		}
 	}
 	return x.resources(hits)
@@ -294,7 +295,7 @@ func (s *snapshot) keys(ctx context.Context, q *search.Query) ([]fhir.Key, error
 	}
 	out := make([]fhir.Key, len(r.page))
 	for i := range r.page {
-		out[i] = r.page[i].key
+		out[i] = r.page[i].Key
 	}
 	return out, nil
 }
@@ -367,4 +368,25 @@ func (p *part) dateBounds(span int64) (from, to int64) {
 		from, to = max(from, lo), min(to, hi)
 	}
 	return from, to
+}
+
+// Costs that a search runs up, against Options.MaxExamined.
+const (
+	costPosting = 1
+	costRow     = 4
+	costBody    = 50
+)
+
+// spend adds to what a search has cost; every so often it looks at the clock.
+func (s *Store) spend(ctx context.Context, spent *int64, cost int64) error {
+	const look = 512
+	before := *spent
+	*spent += cost
+	if *spent > s.opts.MaxExamined {
+		return fhir.Errorf(fhir.TooCostly, "the search looks at too much: narrow it, by a patient or a date")
+	}
+	if before/look != *spent/look {
+		return ctxError(ctx)
+	}
+	return nil
 }

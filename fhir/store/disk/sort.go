@@ -2,7 +2,6 @@ package disk
 
 import (
 	"bytes"
-	"cmp"
 	"slices"
 	"strings"
 
@@ -16,48 +15,52 @@ import (
 	"hutong/fhir/store/disk/tally"
 )
 
-// hit is a match with what orders it.
-type hit struct {
-	place layout.Place
-	key   fhir.Key
-	row   []byte // the facts row that the key was read from
-	sort  []order.Value
-}
-
 // collector keeps the first matches behind the cursor, and counts.
 type collector struct {
-	q       *search.Query
-	limit   int  // one more than the page
-	cursor  *hit // nil at the front
-	hits    []hit
-	total   int
-	waiting []spot // to be sorted
+	q         *search.Query
+	order.Top // Limit is one more than the page
+	total     int
+	waiting   []spot         // to be sorted
+	budget    *search.Budget // of a total that may be left out; nil of an exact one, or none
+
+	byDate bool // sorted by the date of the default order, newest first
+	lot    int  // of such, as many are sorted at a time
 }
 
 func (x *exec) newCollector(q *search.Query) (*collector, error) {
-	c := &collector{q: q}
+	c := &collector{q: q, budget: search.NewBudget(q), Top: order.Top{Keys: q.Sort}}
 	if q.Count > 0 {
-		c.limit = q.Count + 1
+		c.Limit = q.Count + 1
+		c.byDate, c.lot = q.Type != "" && len(q.Sort) > 0 && q.Sort[0].Orders && q.Sort[0].Desc, 2*c.Limit
 	}
 	if q.After == nil {
 		return c, nil
 	}
-	h := hit{}
+	h := order.Hit{}
 	ok := false
-	if h.place.Ord, h.sort, h.key, ok = order.ParseCursor(q.After, len(q.Sort)); !ok {
+	if h.Place.Ord, h.Sort, h.Key, ok = order.ParseCursor(q.After, len(q.Sort)); !ok {
 		return nil, fhir.Errorf(fhir.Invalid, "the page token is damaged")
 	}
-	c.cursor = &h
+	c.Cursor = &h
 	return c, nil
 }
 
 // start is where a scan may begin: without a total nothing before the cursor
 // is of interest.
 func (c *collector) start() layout.Place {
-	if c.cursor == nil || c.q.Total || len(c.q.Sort) > 0 {
+	if c.Cursor == nil || c.counts() || len(c.q.Sort) > 0 {
 		return layout.Place{}
 	}
-	return layout.Place{Ord: c.cursor.place.Ord}
+	return layout.Place{Ord: c.Cursor.Place.Ord}
+}
+
+// counts reports whether the total is still to be known.
+func (c *collector) counts() bool { return c.q.Total && !c.budget.Over() }
+
+// beyond is called at the first match that the page does not need.
+func (c *collector) beyond() (more bool) {
+	c.budget.Beyond()
+	return c.counts()
 }
 
 // take is the visitor that collects. Matches of a sorted query wait until all
@@ -70,21 +73,37 @@ func (c *collector) take(m *candidate) (more bool, err error) {
 // offer is take for a match that was counted.
 func (c *collector) offer(m *candidate) (more bool, err error) {
 	switch {
-	case c.limit == 0:
+	case c.Limit == 0:
 		return true, nil
+	case c.byDate && c.ripe(m.place):
+		return c.beyond(), nil
 	case len(c.q.Sort) > 0:
 		c.waiting = append(c.waiting, spot{Place: m.place, Class: m.class})
+		if c.byDate && len(c.waiting) >= c.lot {
+			c.lot *= 2
+			return true, c.settle(m.x, c.q.Type)
+		}
 		return true, nil
-	case c.cursor != nil && m.place.Ord < c.cursor.place.Ord:
+	case c.Cursor != nil && m.place.Ord < c.Cursor.Place.Ord:
 		return true, nil
-	case len(c.hits) == c.limit && m.place.Ord > c.hits[c.limit-1].place.Ord:
-		return c.q.Total, nil
+	case c.Full() && m.place.Ord > c.Last().Place.Ord:
+		return c.beyond(), nil
 	}
 	row, err := m.head()
 	if err == nil {
-		c.insert(hit{place: m.place, key: row.Key, row: m.raw})
+		c.Insert(order.Hit{Place: m.place, Key: row.Key, Row: m.raw})
 	}
 	return true, err
+}
+
+// ripe reports whether a sort by the date of the default order has its page:
+// whoever stands at p or behind it has no date that is newer than p.
+func (c *collector) ripe(p layout.Place) bool {
+	if !c.Full() || len(c.waiting) > 0 {
+		return false
+	}
+	last := c.Last().Sort[0]
+	return last != nil && layout.IntOf(last) >= (p.Ord.Moment()+1)*1000
 }
 
 // alone reports whether the driver's postings decide all: nothing stands beside
@@ -104,9 +123,12 @@ func alone(parts []part, driver *part) bool {
 // sweepable gives p what exec.sweep answers q by: a list in memory, or ranges
 // of the tree in which no place stands twice. It gives nothing where there are
 // none, and where a driver comes in order and may stop after a page.
-func (x *exec) sweepable(p *typePlan, d *part, q *search.Query) (err error) {
+func (x *exec) sweepable(p *typePlan, d *part, c *collector) (err error) {
 	a := d.a
 	if a.distinct && len(a.ranges) > 0 {
+		if a.ordered && !(c.counts() && c.budget == nil) {
+			return nil
+		}
 		p.sweptList = a.ranges[0].lo[:4]
 		for _, r := range a.ranges {
 			p.sweep = append(p.sweep, tally.Range{Lo: append([]byte{'X'}, r.lo...), Hi: append([]byte{'X'}, r.hi...), Match: r.match})
@@ -114,7 +136,7 @@ func (x *exec) sweepable(p *typePlan, d *part, q *search.Query) (err error) {
 		p.packed, err = x.packed(p.sweptList, d.pred)
 		return err
 	}
-	if !q.Total || len(a.ranges) != 1 || !a.ranges[0].fixed && !a.ranges[0].points {
+	if !c.counts() || len(a.ranges) != 1 || !a.ranges[0].fixed && !a.ranges[0].points {
 		return nil
 	}
 	lists, err := x.lists(&a.ranges[0])
@@ -123,28 +145,38 @@ func (x *exec) sweepable(p *typePlan, d *part, q *search.Query) (err error) {
 	}
 	lo := append([]byte{'X'}, lists[0]...)
 	p.sweptList, p.sweep = lists[0], []tally.Range{{Lo: lo, Hi: layout.After(lo), Len: len(lo) + layout.PlaceLen}}
-	if p.packed, err = x.packed(p.sweptList, nil); p.packed == nil || err != nil || a.ranges[0].fixed {
+	if p.packed, err = x.packed(p.sweptList, nil); p.packed != nil && err == nil && !a.ranges[0].fixed {
+		// What the range held under another value, and no longer does, is in the tree.
+		err = x.undone(&a.ranges[0], func(value []byte, _ spot) bool {
+			if !bytes.Equal(value, lists[0][4:]) {
+				p.packed = nil
+			}
+			return p.packed != nil
+		})
+	}
+	if c.budget == nil || err != nil {
 		return err
 	}
-	// What the range held under another value, and no longer does, is in the tree.
-	return x.undone(&a.ranges[0], func(value []byte, _ spot) bool {
-		if !bytes.Equal(value, lists[0][4:]) {
-			p.packed = nil
-		}
-		return p.packed != nil
-	})
+	known := false // without a look at each row
+	if p.packed != nil {
+		known, err = (&tally.Tally{Judge: p.judge}).Settles(p.packed)
+	}
+	if !known {
+		p.sweep, p.packed = nil, nil
+	}
+	return err
 }
 
 // sweep collects the matches of a plan without filters: all are counted as they
 // lie, whatever their order, and the places of the page are kept.
 func (x *exec) sweep(p *typePlan, q *search.Query, c *collector) error {
 	m := &candidate{x: x}
-	t := tally.Tally{T: x.s.t, Judge: p.judge, Keep: c.limit, Spend: x.spend, Ask: func(at spot) (bool, error) {
+	t := tally.Tally{T: x.s.t, Judge: p.judge, Keep: c.Limit, Spend: x.spend, Ask: func(at spot) (bool, error) {
 		m.reset(at)
 		return x.accept(p, q, m)
 	}}
-	if c.cursor != nil {
-		t.After = &c.cursor.place.Ord
+	if c.Cursor != nil {
+		t.After = &c.Cursor.Place.Ord
 	}
 	if err := x.tallied(p, &t); err != nil {
 		return err
@@ -220,23 +252,6 @@ func (x *exec) sweepUndone(p *typePlan, t *tally.Tally, it *pebble.Iterator) err
 	return nil
 }
 
-// insert keeps h if it is among the first matches behind the cursor.
-func (c *collector) insert(h hit) {
-	if c.cursor != nil && c.compare(&h, c.cursor) <= 0 {
-		return
-	}
-	at, _ := slices.BinarySearchFunc(c.hits, h, func(a, b hit) int { return c.compare(&a, &b) })
-	if at == c.limit {
-		return
-	}
-	if len(c.hits) == c.limit {
-		c.hits = c.hits[:c.limit-1]
-	}
-	h.row = bytes.Clone(h.row) // the candidate's memory is used again
-	h.key.ID = strings.Clone(h.key.ID)
-	c.hits = slices.Insert(c.hits, at, h)
-}
-
 // settle sorts the waiting matches, all of one type, into the hits. A date is
 // told by the posting that was matched, if its class says so. Other values of
 // few are read from their bodies; of more from the posting lists of the
@@ -258,23 +273,23 @@ func (c *collector) settle(x *exec, t fhir.Type) error {
 	m := &candidate{x: x}
 	for _, p := range waiting {
 		m.reset(p)
-		h := hit{place: p.Place, sort: make([]order.Value, len(tables))}
+		h := order.Hit{Place: p.Place, Sort: make([]order.Value, len(tables))}
 		for i := range tables {
 			v, err := tables[i].value(m, &c.q.Sort[i])
 			if err != nil {
 				return err
 			}
-			h.sort[i] = v
+			h.Sort[i] = v
 		}
-		if len(c.hits) == c.limit && c.compareSort(&h, &c.hits[c.limit-1]) > 0 {
+		if c.Full() && c.CompareSort(&h, c.Last()) > 0 {
 			continue // its key cannot help it
 		}
 		row, err := m.head()
 		if err != nil {
 			return err
 		}
-		h.key, h.row = row.Key, m.raw
-		c.insert(h)
+		h.Key, h.Row = row.Key, m.raw
+		c.Insert(h)
 	}
 	return nil
 }
@@ -329,30 +344,15 @@ func (x *exec) sortTable(t fhir.Type, k *search.SortKey, of []spot) (sortTable, 
 	return tab, err
 }
 
-func (c *collector) compare(a, b *hit) int {
-	if len(c.q.Sort) == 0 {
-		if n := cmp.Compare(a.place.Ord, b.place.Ord); n != 0 {
-			return n
-		}
-	}
-	return cmp.Or(c.compareSort(a, b), cmp.Compare(a.key.Type, b.key.Type), cmp.Compare(a.key.ID, b.key.ID))
-}
-
-func (c *collector) compareSort(a, b *hit) int {
-	for i := range c.q.Sort {
-		if n := order.Compare(a.sort[i], b.sort[i], c.q.Sort[i].Desc); n != 0 {
-			return n
-		}
-	}
-	return 0
-}
-
 func (c *collector) result() *result {
-	r := &result{page: c.hits, total: c.total}
-	if c.q.Count > 0 && len(c.hits) > c.q.Count {
-		r.page = c.hits[:c.q.Count]
+	r := &result{page: c.Hits, total: c.total}
+	if c.budget.Over() {
+		r.total = -1
+	}
+	if c.q.Count > 0 && len(c.Hits) > c.q.Count {
+		r.page = c.Hits[:c.q.Count]
 		last := &r.page[c.q.Count-1]
-		r.next = order.AppendCursor(last.place.Ord, last.sort, last.key)
+		r.next = order.AppendCursor(last.Place.Ord, last.Sort, last.Key)
 	}
 	return r
 }

@@ -110,7 +110,7 @@ func (g *region) all(t *testing.T, at fhir.T, query string) (ids []string) {
 	defer snap.Close()
 	total := 0
 	for first := true; first || q.After != nil; first = false {
-		q.Total = first
+		q.Total, q.TotalWithin = first, 0
 		page, err := snap.Search(t.Context(), q)
 		if err != nil {
 			t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"hutong/fhir"
 	"hutong/fhir/search"
@@ -28,6 +29,7 @@ type plan struct {
 	all    []check  // every predicate, for documents that conds did not choose
 	checks []check  // chains that were too many to list
 	see    *search.Restriction
+	budget *search.Budget // of a total that may be left out
 
 	bodies   bool // read the bodies along
 	batch    int32
@@ -279,17 +281,48 @@ func (p *plan) countable(q *search.Query) bool {
 	return len(q.Sort) == 0 && !p.never && len(p.verify)+len(p.checks) == 0 && p.see.System
 }
 
-// counted gives the total of a plan by the server's own count; ok is false if
-// something has been superseded since the snapshot. While nothing at all has
-// been committed since, every current document counts, and an index alone may
-// answer.
-func (x *exec) counted(p *plan) (n int, ok bool, err error) {
+// total counts the matches of q apart from its page, by the server's own count
+// if the plan lets it; -1 if there are more than q wants to know.
+func (x *exec) total(p *plan, q *search.Query, count bool) (int, error) {
+	most := 0
+	if q.TotalWithin > 0 {
+		most = q.Count + q.TotalWithin
+	}
+	if count {
+		n, ok, err := x.counted(p, most+min(most, 1))
+		switch {
+		case err != nil:
+			return 0, err
+		case ok && most > 0 && n > most:
+			return -1, nil
+		case ok:
+			return n, nil
+		}
+	}
+	all := *q
+	all.Count, all.After, all.Sort = 0, nil, nil
+	c, err := x.collect(p, &all)
+	if err != nil {
+		return 0, err
+	}
+	return c.Total, nil
+}
+
+// counted gives the total of a plan by the server's own count, to limit if that
+// is not 0; ok is false if something has been superseded since the snapshot.
+// While nothing at all has been committed since, every current document counts,
+// and an index alone may answer.
+func (x *exec) counted(p *plan, limit int) (n int, ok bool, err error) {
 	newest := x.s.s.log.visible.Load() == x.s.t
 	f := p.query()
 	if !newest {
 		f = append(f, bson.E{Key: "t", Value: bson.D{{Key: "$lte", Value: x.s.t}}})
 	}
-	found, err := x.s.s.current.CountDocuments(x.ctx, f)
+	o := options.Count()
+	if limit > 0 {
+		o.SetLimit(int64(limit))
+	}
+	found, err := x.s.s.current.CountDocuments(x.ctx, f, o)
 	if err != nil {
 		return 0, false, wire.Failure(x.ctx, err)
 	}

@@ -98,22 +98,6 @@ func (s *snapshot) Explain(ctx context.Context, q *search.Query) (string, error)
 	return x.notes.String(), nil
 }
 
-// keys lists the keys that match q, at most q.Count.
-func (s *snapshot) keys(ctx context.Context, q *search.Query) ([]fhir.Key, error) {
-	ctx, cancel := s.s.long(ctx)
-	defer cancel()
-	c, err := s.exec(ctx).run(q)
-	if err != nil {
-		return nil, err
-	}
-	hits, _ := c.Page()
-	out := make([]fhir.Key, len(hits))
-	for i := range hits {
-		out[i] = hits[i].Key
-	}
-	return out, nil
-}
-
 type (
 	collector = page.Collector[*candidate]
 	hit       = page.Hit[*candidate]
@@ -130,7 +114,8 @@ func (x *exec) run(q *search.Query) (*collector, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !q.Total || !p.countable(q) {
+	apart := p.countable(q)
+	if !q.Total || !apart && (q.After == nil || q.TotalWithin == 0 || len(q.Sort) > 0) {
 		return x.collect(p, q)
 	}
 	one := *q
@@ -141,11 +126,7 @@ func (x *exec) run(q *search.Query) (*collector, error) {
 	if _, next := c.Page(); q.Count > 0 && q.After == nil && next == nil {
 		return c, nil // all matches have been seen
 	}
-	n, ok, err := x.counted(p)
-	if !ok && err == nil {
-		return x.collect(p, q)
-	}
-	c.Total = n
+	c.Total, err = x.total(p, q, apart)
 	return c, err
 }
 
@@ -157,6 +138,8 @@ func (x *exec) collect(p *plan, q *search.Query) (*collector, error) {
 		return c, err
 	}
 	scan := *p
+	scan.budget = search.NewBudget(q)
+	counts := func() bool { return q.Total && !scan.budget.Over() }
 	scan.start, scan.startKey, scan.started = c.Start()
 	if !q.Total && len(q.Sort) == 0 {
 		scan.batch = int32(min(q.Count+2, int(x.s.s.opts.Batch)))
@@ -166,12 +149,17 @@ func (x *exec) collect(p *plan, q *search.Query) (*collector, error) {
 		scan.bodies = scan.bodies || page.NeedsEntries(&q.Sort[i])
 	}
 	err = x.each(&scan, func(m *candidate) (verdict, error) {
-		if !q.Total && c.Full(page.Ord(m.head.Ord)) {
-			return enough, nil
+		if c.Full(page.Ord(m.head.Ord)) {
+			if scan.budget.Beyond(); !counts() {
+				return enough, nil
+			}
 		}
 		c.Total++
 		return more, x.place(c, q, m)
 	})
+	if scan.budget.Over() {
+		c.Total = -1
+	}
 	return c, err
 }
 
@@ -359,11 +347,14 @@ func (x *exec) walk(cur *driver.Cursor, p *plan, all bool, visit visitor, read f
 		if err != nil {
 			return stop, err
 		}
+		if p.budget.Over() && !all {
+			return enough, nil
+		}
 		if !ok {
 			continue
 		}
-		if v, err := visit(m); v != more || err != nil {
-			return v, err
+		if v, err := visit(m); v == stop || v == enough && !all || err != nil {
+			return v, err // what was superseded is in no order
 		}
 	}
 	return more, wire.Failure(x.ctx, cur.Err())
@@ -382,6 +373,11 @@ func (x *exec) accept(p *plan, all bool, m *candidate) (bool, error) {
 	if all {
 		verify = p.all
 	}
+	cost := 1
+	if len(verify)+len(p.checks) > 0 {
+		cost = search.TotalDear
+	}
+	p.budget.Take(cost)
 	for i := range verify {
 		if ok, err := verify[i](m); !ok || err != nil {
 			return false, err

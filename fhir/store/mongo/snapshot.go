@@ -10,6 +10,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"hutong/fhir"
+	"hutong/fhir/search"
 	"hutong/fhir/store"
 	"hutong/fhir/store/mongo/layout"
 	"hutong/fhir/store/mongo/wire"
@@ -180,4 +181,20 @@ func (s *snapshot) GetVersion(ctx context.Context, k fhir.Key, versionID uint64)
 		return fhir.Resource{}, fhir.Errorf(fhir.NotFound, "there is no such version")
 	}
 	return s.s.resource(k, &v.Head, v.Body)
+}
+
+// keys lists the keys that match q, at most q.Count.
+func (s *snapshot) keys(ctx context.Context, q *search.Query) ([]fhir.Key, error) {
+	ctx, cancel := s.s.long(ctx)
+	defer cancel()
+	c, err := s.exec(ctx).run(q)
+	if err != nil {
+		return nil, err
+	}
+	hits, _ := c.Page()
+	out := make([]fhir.Key, len(hits))
+	for i := range hits {
+		out[i] = hits[i].Key
+	}
+	return out, nil
 }

@@ -309,3 +309,61 @@ func cursors(b *bench) {
 		b.Errorf("a search whose request has ended: %v", err)
 	}
 }
+
+// totals: one that may be left out is where the caller sees much, and what he
+// does not see has no part in it.
+func totals(b *bench) {
+	const seen, hidden = 60, 400
+	at := func(i int) string { return Now.Add(-time.Duration(i) * time.Hour).Format(time.RFC3339) }
+	var tx store.Tx
+	for i := range hidden {
+		tx.Ops = append(tx.Ops, b.op(fhir.Updated, observation(fmt.Sprintf("h%d", i), "hidden", "a", at(i))))
+	}
+	for i := range seen { // from the newest to the oldest of all
+		tx.Ops = append(tx.Ops, b.op(fhir.Updated, observation(fmt.Sprintf("o%d", i), "p", "a", at(i*hidden/seen))))
+	}
+	tx.Ops = append(tx.Ops, b.op(fhir.Updated, patient("p", "f")), b.op(fhir.Updated, patient("hidden", "g")))
+	_, err := b.s.Commit(b.ctx, tx)
+	b.must(err)
+	s := b.snap(0)
+	only := search.Restriction{Decided: true, Permit: []search.Rule{{Patients: []fhir.Key{{Type: "Patient", ID: "p"}}}}}
+	not := search.Restriction{Decided: true, Permit: []search.Rule{{}}, Deny: []search.Rule{{Patients: []fhir.Key{{Type: "Patient", ID: "hidden"}}}}}
+	for _, text := range []string{
+		"Observation?code=a", "Observation?status=final", "Observation?date=gt2000", "Observation?code=a&_sort=-date", "Observation?code=a&status=final&date=gt2000",
+		"Observation?patient.family=f,g", "Observation", "Observation?code:text=nothing,a&code=a", "Observation?_sort=date",
+	} {
+		q := b.query(text)
+		ask := func(see search.Restriction, count, within int) int {
+			c := *q
+			c.Restriction, c.Count, c.TotalWithin = see, count, within
+			p, err := s.Search(b.ctx, &c)
+			b.must(err)
+			if p.Next == nil {
+				return p.Total
+			}
+			next := c
+			next.After = p.Next
+			again, err := s.Search(b.ctx, &next)
+			b.must(err)
+			if again.Total != p.Total && again.Total >= 0 && p.Total >= 0 {
+				b.Errorf("%s: total %d on the first page, %d on the second", text, p.Total, again.Total)
+			}
+			return p.Total
+		}
+		for _, see := range []search.Restriction{only, not} {
+			whole := ask(see, 100, 0)
+			b.same(text+": all on one page", ask(see, 100, 1), whole)
+			b.same(text+": what is hidden does not count", ask(see, 5, seen*search.TotalDear), whole)
+		}
+		whole := ask(all, 5, 0)
+		b.same(text+": far enough", ask(all, 5, (seen+hidden)*search.TotalDear), whole)
+		if n := ask(all, 5, 10); n != -1 && n != whole {
+			b.Errorf("%s: total %d of %d", text, n, whole)
+		}
+	}
+	left := b.query("Observation?code=a&patient=hidden")
+	left.Count, left.TotalWithin = 5, 10
+	p, err := s.Search(b.ctx, left)
+	b.must(err)
+	b.same("left out", p.Total, -1)
+}

@@ -56,6 +56,7 @@ func Run(t *testing.T, open Open) {
 		{"guards", guards},
 		{"snapshots", snapshots},
 		{"histories", histories},
+		{"totals", totals},
 		{"changes", changes},
 		{"wait", waitChange},
 		{"restart", restart},

@@ -171,6 +171,12 @@ func (t *Tally) Packed(v *hot.View) error {
 	return err
 }
 
+// Settles reports whether Packed need not look at the rows of a list.
+func (t *Tally) Settles(v *hot.View) (bool, error) {
+	_, ok, err := t.classes(v)
+	return ok, err
+}
+
 // classes adds up what the classes of a list settle; ok is false if they do not
 // settle all.
 func (t *Tally) classes(v *hot.View) (total int, ok bool, err error) {
