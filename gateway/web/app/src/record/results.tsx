@@ -48,7 +48,7 @@ export function Results({ patient }: { patient: string }) {
   const [open, setOpen] = useState<string>();
   const all = useLoad(
     (signal) =>
-      readAll<Observation>(api, `/fhir/Observation${queryString({ patient, category: 'laboratory', _sort: '-date', _count: 200 })}`, limit, signal),
+      readAll<Observation>(api, `/fhir/Observation${queryString({ patient, category: 'laboratory', _sort: '-date', _total: 'accurate', _count: 200 })}`, limit, signal),
     [patient, limit],
   );
   const items = useMemo(() => groupByItem(all.data?.items ?? []), [all.data]);

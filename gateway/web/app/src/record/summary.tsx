@@ -4,17 +4,16 @@ import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { queryString } from '../shared/api.ts';
 import { code, concept, conceptIn } from '../shared/fhir.ts';
-import { count, day } from '../shared/format.ts';
+import { day } from '../shared/format.ts';
 import { usePages, type Pages } from '../shared/hooks.ts';
 import { useLocale, type Word } from '../shared/locale.ts';
-import { Badge, Button, Card, Empty, Pager } from '../shared/ui.tsx';
-import { W } from '../shared/words.ts';
+import { Badge, Button, Card, Empty, Pager, Total } from '../shared/ui.tsx';
 import { useDirectory } from './directory.tsx';
 import { VisitLine } from './visits.tsx';
 import { clinicalStatus, criticality, R, requestStatus } from './words.ts';
 
 const listPath = (type: string, patient: string, sort: string, n: number, more: Record<string, string> = {}): string =>
-  `/fhir/${type}${queryString({ patient, _sort: sort, _count: n, ...more })}`;
+  `/fhir/${type}${queryString({ patient, _sort: sort, _total: 'accurate', _count: n, ...more })}`;
 
 interface ListCardProps<T> {
   title: Word;
@@ -24,11 +23,11 @@ interface ListCardProps<T> {
   aside?: ComponentChildren;
 }
 
-/** A paged list with its exact total in the heading. */
+/** A paged list with its total in the heading. */
 export function ListCard<T extends { id?: string | undefined }>({ title, empty, pages, row, aside }: ListCardProps<T>) {
-  const { t, lang } = useLocale();
+  const { t } = useLocale();
   const done = pages.state === 'ready' && pages.items.length === 0;
-  const total = pages.total ? <span class="quiet-text">{t(W.total, { n: count(lang, pages.total) })}</span> : null;
+  const total = pages.total ? <span class="quiet-text"><Total pages={pages} /></span> : null;
   return (
     <Card
       title={

@@ -4,10 +4,10 @@ import type { Condition, DiagnosticReport, Encounter, MedicationRequest } from '
 import { useState } from 'preact/hooks';
 import { matches, queryString } from '../shared/api.ts';
 import { concept, conceptIn } from '../shared/fhir.ts';
-import { count, day, monthOf, period } from '../shared/format.ts';
+import { day, monthOf, period } from '../shared/format.ts';
 import { useApp, useLoad, usePages } from '../shared/hooks.ts';
 import { useLocale, type Word } from '../shared/locale.ts';
-import { Badge, Empty, Pager, Show } from '../shared/ui.tsx';
+import { Badge, Empty, Pager, Show, Total } from '../shared/ui.tsx';
 import { W } from '../shared/words.ts';
 import { useDirectory } from './directory.tsx';
 import { encounterClass, R } from './words.ts';
@@ -55,11 +55,11 @@ export interface VisitFilter {
 export function Timeline({ patient, filter = {} }: { patient: string; filter?: VisitFilter }) {
   const { t, lang } = useLocale();
   const dates = [filter.from && `ge${filter.from}`, filter.to && `le${filter.to}`].filter((d): d is string => Boolean(d));
-  const pages = usePages<Encounter>(`/fhir/Encounter${queryString({ patient, class: filter.kind, date: dates, _sort: '-date', _count: 20 })}`);
+  const pages = usePages<Encounter>(`/fhir/Encounter${queryString({ patient, class: filter.kind, date: dates, _sort: '-date', _total: 'accurate', _count: 20 })}`);
   if (pages.state === 'ready' && pages.items.length === 0) return <Empty>{t(R.noVisits)}</Empty>;
   return (
     <>
-      {pages.total !== undefined && <p class="quiet-text" id="visit-total">{t(W.total, { n: count(lang, pages.total) })}</p>}
+      {pages.total !== undefined && <p class="quiet-text" id="visit-total"><Total pages={pages} /></p>}
       <ol class="timeline">
         {pages.items.map((e, i) => {
           const month = monthOf(lang, e.period?.start);

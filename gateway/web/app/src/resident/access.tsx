@@ -2,10 +2,10 @@
 import type { AuditEvent } from 'fhir/r4';
 import { useState } from 'preact/hooks';
 import { queryString } from '../shared/api.ts';
-import { count, moment } from '../shared/format.ts';
+import { moment } from '../shared/format.ts';
 import { useApp, useLoad, usePages } from '../shared/hooks.ts';
 import { useLocale } from '../shared/locale.ts';
-import { Badge, Button, Card, Empty, Pager } from '../shared/ui.tsx';
+import { Badge, Button, Card, Empty, Pager, Total } from '../shared/ui.tsx';
 import { W } from '../shared/words.ts';
 import { exchangeItself, isGlass, readAudit } from '../record/audit.ts';
 import { useDirectory } from '../record/directory.tsx';
@@ -14,9 +14,9 @@ import { T } from './words.ts';
 
 export function AccessLog({ patient }: { patient: string }) {
   const { api, me } = useApp();
-  const { t, lang } = useLocale();
+  const { t } = useLocale();
   const [others, setOthers] = useState(true);
-  const pages = usePages<AuditEvent>(`/fhir/AuditEvent${queryString({ patient, 'altid:not': others ? [me.subject, exchangeItself] : undefined, _sort: '-date', _count: 20 })}`);
+  const pages = usePages<AuditEvent>(`/fhir/AuditEvent${queryString({ patient, 'altid:not': others ? [me.subject, exchangeItself] : undefined, _sort: '-date', _total: 'accurate', _count: 20 })}`);
   const glasses = useLoad((signal) => readGlasses(api, patient, signal), [patient]);
   return (
     <Card
@@ -24,7 +24,7 @@ export function AccessLog({ patient }: { patient: string }) {
       aside={<Button pressed={others} onClick={() => setOthers(!others)}>{t(T.others)}</Button>}
     >
       <p class="quiet-text">
-        {t(T.accessLead)} {pages.total !== undefined && t(W.total, { n: count(lang, pages.total) })}
+        {t(T.accessLead)} <Total pages={pages} />
       </p>
       {pages.state === 'ready' && pages.items.length === 0 && <Empty>{t(T.noAccess)}</Empty>}
       {pages.items.some(isGlass) && <p class="note warn">{t(T.emergencyLead)}</p>}

@@ -79,7 +79,8 @@ export function usePages<T extends FhirResource>(first: string | undefined, purp
         (bundle) => {
           if (abort.signal.aborted) return;
           const items = [...before, ...matches(bundle)];
-          setPage((p) => ({ items, total: bundle.total ?? p.total, next: linkOf(bundle, 'next'), state: 'ready', error: undefined }));
+          const next = linkOf(bundle, 'next');
+          setPage((p) => ({ items, total: bundle.total ?? p.total ?? (next ? undefined : items.length), next, state: 'ready', error: undefined }));
         },
         (error: unknown) => {
           if (!abort.signal.aborted) setPage((p) => ({ ...p, state: 'failed', error }));

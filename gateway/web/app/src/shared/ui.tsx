@@ -3,6 +3,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef } from 'preact/hooks';
 import { explain } from './errors.ts';
+import { count } from './format.ts';
 import type { Pages } from './hooks.ts';
 import { useLocale, type Word } from './locale.ts';
 import { W } from './words.ts';
@@ -107,6 +108,13 @@ export function Show<T>({ of, children, lines }: { of: { state: string; data?: T
   return <>{children(of.data as T)}</>;
 }
 
+/** The total of a paged list; how many it has more than, where the server left it out. */
+export function Total({ pages }: { pages: Pages<unknown> }) {
+  const { t, lang } = useLocale();
+  if (pages.total !== undefined) return <>{t(W.total, { n: count(lang, pages.total) })}</>;
+  return pages.hasMore ? <>{t(W.over, { n: count(lang, pages.items.length) })}</> : null;
+}
+
 /** How many of a paged list are shown, and the button for the next page. */
 export function Pager({ pages }: { pages: Pages<unknown> }) {
   const { t } = useLocale();
@@ -115,7 +123,8 @@ export function Pager({ pages }: { pages: Pages<unknown> }) {
       {pages.state === 'failed' && <Failure error={pages.error} onRetry={pages.items.length ? pages.more : pages.reload} />}
       {pages.state === 'loading' && <Loading lines={pages.items.length ? 1 : 4} />}
       <p role="status" class="quiet-text">
-        {pages.total !== undefined && pages.items.length > 0 && t(W.shown, { n: pages.items.length, total: pages.total })}
+        {pages.items.length > 0 &&
+          (pages.total === undefined ? t(W.shownOf, { n: pages.items.length }) : t(W.shown, { n: pages.items.length, total: pages.total }))}
       </p>
       {pages.hasMore && pages.state === 'ready' && <Button onClick={pages.more}>{t(W.more)}</Button>}
     </div>

@@ -18,6 +18,8 @@ export const W = {
   more: ['显示更多', 'Show more'],
   shown: ['已显示 {n} 条，共 {total} 条', '{n} of {total} shown'],
   total: ['共 {n} 条', '{n} in total'],
+  shownOf: ['已显示 {n} 条，还有更多', '{n} shown, there are more'],
+  over: ['多于 {n} 条', 'more than {n}'],
   required: ['必填', 'required'],
   unknown: ['未注明', 'not stated'],
   details: ['详情', 'Details'],

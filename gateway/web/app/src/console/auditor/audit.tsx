@@ -5,7 +5,7 @@ import { queryString } from '../../shared/api.ts';
 import { count, moment } from '../../shared/format.ts';
 import { useApp, usePages } from '../../shared/hooks.ts';
 import { useLocale } from '../../shared/locale.ts';
-import { Badge, Button, Card, Empty, Failure, Pager, Select, TextField } from '../../shared/ui.tsx';
+import { Badge, Button, Card, Empty, Failure, Pager, Select, TextField, Total } from '../../shared/ui.tsx';
 import { W } from '../../shared/words.ts';
 import { patientIds, readAudit } from '../../record/audit.ts';
 import { useDirectory } from '../../record/directory.tsx';
@@ -98,10 +98,10 @@ function Chain() {
 }
 
 function Events({ path }: { path: string }) {
-  const { t, lang } = useLocale();
+  const { t } = useLocale();
   const pages = usePages<AuditEvent>(path);
   return (
-    <Card title={t(A.records)} aside={pages.total !== undefined && <span class="quiet-text">{t(W.total, { n: count(lang, pages.total) })}</span>}>
+    <Card title={t(A.records)} aside={<span class="quiet-text"><Total pages={pages} /></span>}>
       {pages.state === 'ready' && pages.items.length === 0 && <Empty>{t(A.none)}</Empty>}
       {pages.items.length > 0 && (
         <div class="table-frame" tabIndex={0} role="region" aria-label={t(A.records)}>
