@@ -54,6 +54,7 @@ func reads() []workload {
 		read("search-mix", mixed(patientCode, dateRange, chain, include, postSearch)),
 		{name: "count-token", unit: "rows", clients: 2, grows: true, prepare: counting(func(s *sample) string { return query("code", s.codes[0]) })},
 		{name: "count-date", unit: "rows", clients: 2, grows: true, prepare: counting(func(*sample) string { return query("date", "ge2023") })},
+		read("date-total", dateTotal).growing(),
 		{name: "everything", unit: "resources", clients: 1, prepare: everything},
 	}
 }
@@ -63,6 +64,12 @@ func read(name string, of shape) workload {
 	return workload{name: name, unit: "requests", clients: 8, prepare: func(_ context.Context, t *target, seed uint64) (func(int) drive.Request, float64, error) {
 		return func(i int) drive.Request { return of(dice(seed, i), t.sample) }, 1, nil
 	}}
+}
+
+// growing marks a workload whose answer's work grows with the region.
+func (w workload) growing() workload {
+	w.grows = true
+	return w
 }
 
 func readOne(r *rand.Rand, s *sample) drive.Request {
@@ -86,10 +93,16 @@ func postSearch(r *rand.Rand, s *sample) drive.Request {
 	}
 }
 
-// dateRange asks for the Observations of one day of the last three years.
-func dateRange(r *rand.Rand, _ *sample) drive.Request {
-	day := region.DefaultNow().AddDate(0, 0, -10-r.IntN(3*365))
-	return get("/Observation?" + query("date", "ge"+day.Format(time.DateOnly), "date", "lt"+day.AddDate(0, 0, 1).Format(time.DateOnly), "_count", "20"))
+// dateRange asks for the newest Observations of 30 days of the last three years:
+// in a region of any size a page of 20, and no total that nobody asked for.
+func dateRange(r *rand.Rand, _ *sample) drive.Request { return get(during(r, 30)) }
+
+// dateTotal asks for those of one day and for how many there are.
+func dateTotal(r *rand.Rand, _ *sample) drive.Request { return get(during(r, 1) + "&_total=accurate") }
+
+func during(r *rand.Rand, days int) string {
+	day := region.DefaultNow().AddDate(0, 0, -40-r.IntN(3*365))
+	return "/Observation?" + query("date", "ge"+day.Format(time.DateOnly), "date", "lt"+day.AddDate(0, 0, days).Format(time.DateOnly), "_count", "20")
 }
 
 func chain(r *rand.Rand, s *sample) drive.Request {
