@@ -210,12 +210,14 @@ func (b backstage) announced() []string {
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		var e event.Event
-		if err := json.Unmarshal(m.Data, &e); err != nil {
+		events, err := event.Read(m.Data)
+		if err != nil {
 			b.t.Fatal(err)
 		}
-		if e.Key.Type == "Patient" {
-			ids = append(ids, e.Key.ID)
+		for _, e := range events {
+			if e.Key.Type == "Patient" {
+				ids = append(ids, e.Key.ID)
+			}
 		}
 	}
 	return ids

@@ -39,13 +39,7 @@ func of(c *store.Change) Event {
 	}
 }
 
-// id is the same whenever the event is published: JetStream drops repeats
-// that fall into its window.
-func (e *Event) id() string {
-	return strconv.FormatUint(uint64(e.T), 10) + "/" + e.Key.String()
-}
-
-// wire is the payload.
+// wire is the form of an event in a payload.
 type wire struct {
 	Key       string    `json:"key"`
 	Version   uint64    `json:"version"`
@@ -56,13 +50,25 @@ type wire struct {
 	Custodian string    `json:"custodian,omitempty"`
 }
 
-// MarshalJSON writes the payload of a message.
-func (e Event) MarshalJSON() ([]byte, error) { return e.payload(), nil }
+// Read reads the payload of a message: an event, or an array of those of one
+// type that one commit made.
+func Read(payload []byte) ([]Event, error) {
+	if len(payload) > 0 && payload[0] == '[' {
+		var events []Event
+		err := json.Unmarshal(payload, &events)
+		return events, err
+	}
+	events := make([]Event, 1)
+	return events, json.Unmarshal(payload, &events[0])
+}
 
-// payload writes wire, without what reflection costs for every version that is
+// MarshalJSON writes wire.
+func (e Event) MarshalJSON() ([]byte, error) { return e.append(nil), nil }
+
+// append appends wire, without what reflection costs for every version that is
 // ever stored.
-func (e *Event) payload() []byte {
-	b := codec.AppendString(append(make([]byte, 0, 256), `{"key":`...), e.Key.String())
+func (e *Event) append(b []byte) []byte {
+	b = codec.AppendString(append(b, `{"key":`...), e.Key.String())
 	b = strconv.AppendUint(append(b, `,"version":`...), e.VersionID, 10)
 	b = strconv.AppendUint(append(b, `,"t":`...), uint64(e.T), 10)
 	b = codec.AppendString(append(b, `,"method":`...), e.Method.String())
@@ -84,7 +90,7 @@ func (e *Event) payload() []byte {
 	return append(b, '}')
 }
 
-// UnmarshalJSON reads the payload of a message.
+// UnmarshalJSON reads wire.
 func (e *Event) UnmarshalJSON(b []byte) error {
 	var w wire
 	if err := json.Unmarshal(b, &w); err != nil {

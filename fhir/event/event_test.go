@@ -75,6 +75,13 @@ func (s *source) put(id string) {
 
 func (s *source) commit(typ fhir.Type, id string, raw []byte) {
 	s.t.Helper()
+	if _, err := s.Commit(context.Background(), store.Tx{Ops: []store.Op{s.op(typ, id, raw)}}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *source) op(typ fhir.Type, id string, raw []byte) store.Op {
+	s.t.Helper()
 	d, err := codec.Parse(raw, codec.DefaultLimits())
 	if err != nil {
 		s.t.Fatal(err)
@@ -88,10 +95,7 @@ func (s *source) commit(typ fhir.Type, id string, raw []byte) {
 		s.t.Fatal(err)
 	}
 	facts.Custodian = "org-a"
-	op := store.Op{Key: fhir.Key{Type: typ, ID: id}, Method: fhir.Updated, Body: body, Facts: facts, Entries: entries}
-	if _, err := s.Commit(context.Background(), store.Tx{Ops: []store.Op{op}}); err != nil {
-		s.t.Fatal(err)
-	}
+	return store.Op{Key: fhir.Key{Type: typ, ID: id}, Method: fhir.Updated, Body: body, Facts: facts, Entries: entries}
 }
 
 func (s *source) fill(from, to int) {
@@ -203,6 +207,50 @@ func TestRestartResumes(t *testing.T) {
 	seen.wait(t, 60)
 	if n, deliveries := seen.count(); n != 60 || deliveries > 62 {
 		t.Errorf("%d events in %d deliveries", n, deliveries)
+	}
+}
+
+// TestACommitOfMany: its changes come in one message a type, or a few; one that
+// is not handled comes again with those beside it, and none is lost.
+func TestACommitOfMany(t *testing.T) {
+	t.Parallel()
+	s, nats := newSource(t), cluster(t)
+	bus, _ := node(t, s, nats.ClientURL())
+	var all, watched, shaky tally
+	subscribe(t, bus, "all", event.Subject+">", all.handle)
+	watch := func(e event.Event) { _ = watched.handle(t.Context(), e) }
+	if err := bus.Watch(t.Context(), event.Subject+">", watch, func() { t.Error("something was missed") }); err != nil {
+		t.Fatal(err)
+	}
+	failed := false
+	subscribe(t, bus, "shaky", event.Subject+"Basic", func(ctx context.Context, e event.Event) error {
+		if e.Key.ID == "b1" && !failed {
+			failed = true
+			return errors.New("not now")
+		}
+		return shaky.handle(ctx, e)
+	})
+	var tx store.Tx
+	for i := range 300 {
+		id := fmt.Sprintf("p%d", i)
+		tx.Ops = append(tx.Ops, s.op("Patient", id, fmt.Appendf(nil, `{"resourceType":"Patient","id":%q}`, id)))
+		if i < 3 {
+			id = fmt.Sprintf("b%d", i)
+			tx.Ops = append(tx.Ops, s.op("Basic", id, fmt.Appendf(nil, `{"resourceType":"Basic","id":%q,"code":{"text":"x"}}`, id)))
+		}
+	}
+	if _, err := s.Commit(t.Context(), tx); err != nil {
+		t.Fatal(err)
+	}
+	s.put("alone")
+	all.wait(t, 304)
+	watched.wait(t, 304)
+	shaky.wait(t, 3)
+	if n, deliveries := shaky.count(); n != 3 || deliveries != 5 {
+		t.Errorf("%d events in %d deliveries, want 3 in 5: two of them twice", n, deliveries)
+	}
+	if n := messages(t, nats.ClientURL()); n != 5 {
+		t.Errorf("%d messages, want 3 of the Patients, one of the others, and one of the commit behind them", n)
 	}
 }
 

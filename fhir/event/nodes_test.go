@@ -3,7 +3,6 @@ package event_test
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"net"
 	"slices"
@@ -53,8 +52,34 @@ func node(t *testing.T, s *source, url string) (*event.Bus, func()) {
 	return bus, stop
 }
 
-// stream lists what the stream holds, in order.
+// messages counts what the stream holds.
+func messages(t *testing.T, url string) (n uint64) {
+	t.Helper()
+	stored(t, url, func(jetstream.Stream, uint64) { n++ })
+	return n
+}
+
+// stream lists the events that the stream holds, in order.
 func stream(t *testing.T, url string) (ids []string) {
+	t.Helper()
+	stored(t, url, func(s jetstream.Stream, n uint64) {
+		m, err := s.GetMsg(context.Background(), n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		events, err := event.Read(m.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			ids = append(ids, e.Key.ID)
+		}
+	})
+	return ids
+}
+
+// stored visits the sequences of the stream's messages.
+func stored(t *testing.T, url string, visit func(jetstream.Stream, uint64)) {
 	t.Helper()
 	conn, err := nats.Connect(url)
 	if err != nil {
@@ -74,17 +99,8 @@ func stream(t *testing.T, url string) (ids []string) {
 		t.Fatal(err)
 	}
 	for n := uint64(1); n <= info.State.LastSeq; n++ {
-		m, err := s.GetMsg(context.Background(), n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var e event.Event
-		if err := json.Unmarshal(m.Data, &e); err != nil {
-			t.Fatal(err)
-		}
-		ids = append(ids, e.Key.ID)
+		visit(s, n)
 	}
-	return ids
 }
 
 func numbers(to int) (ids []string) {

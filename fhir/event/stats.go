@@ -24,7 +24,7 @@ func newStats(b *Bus, t *tail) (*stats, error) {
 		bus: b, tail: t,
 		published: prometheus.NewDesc("hutong_event_published_total", "Versions that the stream has acknowledged.", nil, nil),
 		lag:       prometheus.NewDesc("hutong_event_tail_lag_seconds", "Age of the oldest version that is not yet published.", nil, nil),
-		pending:   prometheus.NewDesc("hutong_event_consumer_lag", "Events that a consumer has still to handle.", consumer, nil),
+		pending:   prometheus.NewDesc("hutong_event_consumer_lag", "Messages (the changes of one type in one commit) that a consumer has still to handle.", consumer, nil),
 		handled:   prometheus.NewDesc("hutong_event_consumer_handled_total", "Events handled since the start.", consumer, nil),
 		failed:    prometheus.NewDesc("hutong_event_consumer_failed_total", "Attempts that failed since the start.", consumer, nil),
 	}

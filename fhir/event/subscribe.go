@@ -2,7 +2,6 @@ package event
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -12,12 +11,13 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Handler takes one event. An error has it delivered again, later; it must be
-// idempotent, and newer versions of the key may have come before.
+// Handler takes one event. An error has it delivered again, later, with those
+// that came in one message with it; it must be idempotent, and newer versions of
+// the key may have come before.
 type Handler func(ctx context.Context, e Event) error
 
 const (
-	inHand      = 256 // unacknowledged events a consumer, at most
+	inHand      = 256 // unacknowledged messages a consumer, at most
 	prefetch    = 32
 	handlerTime = 25 * time.Second
 	// A node that was killed keeps from the others for so long what it had
@@ -110,34 +110,52 @@ func (b *Bus) consume(ctx context.Context, consumer jetstream.Consumer, durable 
 	return nil
 }
 
-// take handles one message.
+// take handles one message. All of its events are handed over, even if one
+// fails; then all of them come again.
 func (s *subscription) take(m jetstream.Msg) {
-	var e Event
-	if err := json.Unmarshal(m.Data(), &e); err != nil {
+	events, err := Read(m.Data())
+	if err != nil {
 		s.failed.Add(1)
 		s.log.Error().Err(err).Msg("an event that cannot be read is dropped")
 		s.tell(m.Term())
 		return
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, handlerTime)
-	defer cancel()
-	if err := s.handler(ctx, e); err != nil {
-		s.retry(m, &e, err)
-		return
+	var failed error
+	told := time.Now()
+	for i := range events {
+		if i > 0 && time.Since(told) > ackWait-handlerTime {
+			told = time.Now()
+			s.tell(m.InProgress())
+		}
+		if err := s.hand(&events[i]); err != nil {
+			failed = err
+		}
+		if s.ctx.Err() != nil {
+			break
+		}
 	}
-	s.handled.Add(1)
-	s.tell(m.Ack())
+	switch {
+	case s.ctx.Err() != nil && (failed != nil || len(events) > 1):
+		s.tell(m.Nak()) // stopping: for the next run, at once
+	case failed != nil:
+		s.tell(m.NakWithDelay(backoff(m)))
+	default:
+		s.tell(m.Ack())
+	}
 }
 
-func (s *subscription) retry(m jetstream.Msg, e *Event, err error) {
-	if s.ctx.Err() != nil {
-		s.tell(m.Nak()) // stopping: for the next run, at once
-		return
+// hand gives one event to the handler.
+func (s *subscription) hand(e *Event) error {
+	ctx, cancel := context.WithTimeout(s.ctx, handlerTime)
+	defer cancel()
+	err := s.handler(ctx, *e)
+	if err == nil {
+		s.handled.Add(1)
+	} else if s.ctx.Err() == nil {
+		s.failed.Add(1)
+		s.log.Warn().Err(err).Str("type", string(e.Key.Type)).Uint64("t", uint64(e.T)).Msg("event not handled; it comes again")
 	}
-	s.failed.Add(1)
-	delay := backoff(m)
-	s.log.Warn().Err(err).Str("type", string(e.Key.Type)).Uint64("t", uint64(e.T)).Dur("again_in", delay).Msg("event not handled")
-	s.tell(m.NakWithDelay(delay))
+	return err
 }
 
 // backoff doubles with each delivery.

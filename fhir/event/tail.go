@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -97,13 +96,16 @@ func (t *tail) rewind(ctx context.Context, s jetstream.Stream) error {
 	if err != nil {
 		return fmt.Errorf("event: last message of %s: %w", Stream, err)
 	}
-	var e Event
-	if err := json.Unmarshal(last.Data, &e); err != nil {
+	events, err := Read(last.Data)
+	if err == nil && len(events) == 0 {
+		err = errors.New("no event in it")
+	}
+	if err != nil {
 		return fmt.Errorf("event: last message of %s: %w", Stream, err)
 	}
-	if e.T < t.last {
-		t.log.Warn().Uint64("cursor", uint64(t.cursor)).Uint64("stream", uint64(e.T)).Msg("the stream lost its end; publishing it again")
-		t.cursor, t.last = e.T-1, e.T-1
+	if end := events[0].T; end < t.last {
+		t.log.Warn().Uint64("cursor", uint64(t.cursor)).Uint64("stream", uint64(end)).Msg("the stream lost its end; publishing it again")
+		t.cursor, t.last = end-1, end-1
 	}
 	return nil
 }
@@ -258,11 +260,7 @@ func (t *tail) publish(ctx context.Context, changes []store.Change) error {
 		return nil
 	}
 	t.behind.Store(changes[0].LastUpdated.UnixMilli())
-	for part := range slices.Chunk(changes, unacknowledged) {
-		messages := make([]*nats.Msg, len(part))
-		for i := range part {
-			messages[i] = message(&part[i])
-		}
+	for messages := range slices.Chunk(pack(changes), unacknowledged) {
 		whole, err := t.send(ctx, messages)
 		if err == nil && !whole {
 			err = t.insist(ctx, messages)
@@ -274,14 +272,6 @@ func (t *tail) publish(ctx context.Context, changes []store.Change) error {
 	t.published.Add(uint64(len(changes)))
 	t.last, t.news = changes[len(changes)-1].T, true
 	return nil
-}
-
-func message(c *store.Change) *nats.Msg {
-	e := of(c)
-	return &nats.Msg{
-		Subject: Subject + string(e.Key.Type), Data: e.payload(),
-		Header: nats.Header{jetstream.MsgIDHeader: {e.id()}},
-	}
 }
 
 // unacknowledged is how many messages go out before the stream is asked where

@@ -2,7 +2,6 @@ package event
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -23,15 +22,17 @@ func (b *Bus) Watch(ctx context.Context, filter string, h func(Event), lost func
 		return fmt.Errorf("event: watch %s: %w", filter, err)
 	}
 	take := func(m jetstream.Msg) {
-		var e Event
 		if ctx.Err() != nil {
 			return
 		}
-		if json.Unmarshal(m.Data(), &e) != nil {
+		events, err := Read(m.Data())
+		if err != nil {
 			lost()
 			return
 		}
-		h(e)
+		for _, e := range events {
+			h(e)
+		}
 	}
 	// The consumer goes on behind the last event that it got; it reports what
 	// made it begin anew.

@@ -124,13 +124,17 @@ type ear struct {
 
 func (e *ear) hear(m *nats.Msg) {
 	now := time.Now()
-	var ev event.Event
-	if ev.UnmarshalJSON(m.Data) != nil || ev.LastUpdated.Before(e.since) {
+	events, err := event.Read(m.Data)
+	if err != nil {
 		return // what cannot be read is counted as missing
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.latencies.Record(now.Sub(ev.LastUpdated))
+	for i := range events {
+		if at := events[i].LastUpdated; !at.Before(e.since) {
+			e.latencies.Record(now.Sub(at))
+		}
+	}
 }
 
 func (e *ear) read() (int, drive.Percentiles) {
