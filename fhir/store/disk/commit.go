@@ -210,6 +210,9 @@ func (s *Store) syncLoop() {
 			s.answer(p, s.health.Writable())
 			continue
 		}
+		if p.fill == nil {
+			s.recent.Add(p.t, p.result.Versions, p.tx.Ops)
+		}
 		s.visible.Store(uint64(p.t))
 		s.watch.wake()
 		s.answer(p, p.batch.Close())
@@ -307,6 +310,7 @@ func (s *Store) recover() error {
 	}
 	s.head.nextSeq, s.head.high = max(c.NextSeq, 1), c.High
 	s.visible.Store(uint64(s.head.t))
+	s.recent.Reset(s.head.t)
 	s.lastUndo.Store(uint64(s.head.t))
 	return it.Close()
 }

@@ -29,6 +29,7 @@ import (
 	"hutong/fhir/store/disk/keyspace"
 	"hutong/fhir/store/disk/layout"
 	"hutong/fhir/store/disk/rebuild"
+	"hutong/fhir/store/disk/recent"
 	"hutong/fhir/store/disk/upgrade"
 )
 
@@ -127,6 +128,7 @@ type Store struct {
 	lastUndo atomic.Uint64 // T of the newest commit that may have written undo rows
 	horizon  atomic.Uint64 // the oldest T that can be read: what was superseded before is gone
 	watch    watch
+	recent   recent.Log
 	hot      *hot.Cache
 	slots    chan struct{} // search slots
 }

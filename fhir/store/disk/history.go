@@ -194,9 +194,13 @@ func (s *Store) Changes(ctx context.Context, after fhir.T, limit int) ([]store.C
 		return nil, err
 	}
 	defer leave()
+	visible := fhir.T(s.visible.Load())
+	if out, ok := s.recent.After(after, visible, limit); ok {
+		return out, nil
+	}
 	it, err := s.db.NewIter(&pebble.IterOptions{
 		LowerBound: layout.LogKey(nil, after+1),
-		UpperBound: layout.LogKey(nil, fhir.T(s.visible.Load())+1),
+		UpperBound: layout.LogKey(nil, visible+1),
 	})
 	if err != nil {
 		return nil, ioError(err)
@@ -297,6 +301,7 @@ func (s *Store) Retain(ctx context.Context, p retain.Policy) (retain.Purged, err
 	if err := health.Do(func() error { return s.db.Set(layout.HorizonKey(), value, pebble.Sync) }); err != nil {
 		return retain.Purged{}, ioError(err)
 	}
+	s.recent.Reset(newest)
 	out, err := tree.Drop(ctx, horizon, newest, p.KeepLast)
 	if err == nil && out.Versions > 0 {
 		err = tree.Compact(ctx)
