@@ -65,6 +65,9 @@ func (w *txWriter) write() error {
 	w.byType = map[uint32]*layout.Commit{}
 	w.versions = make([]fhir.Version, len(w.p.tx.Ops))
 	w.made = make([]made, len(w.p.tx.Ops))
+	if err := w.find(); err != nil {
+		return err
+	}
 	for i := range w.p.tx.Ops {
 		if err := w.decide(i); err != nil {
 			var oe *store.OpError
@@ -86,16 +89,13 @@ func (w *txWriter) write() error {
 }
 
 // decide finds what an op makes of what is there.
-func (w *txWriter) decide(i int) error {
+func (w *txWriter) decide(i int) (err error) {
 	op, p, m, v := &w.p.tx.Ops[i], &w.p.ops[i], &w.made[i], &w.versions[i]
-	rid, found, err := w.s.rid(p.typ, op.Key.ID)
-	if err != nil {
-		return err
-	}
 	cur := &w.h.row
 	cur.Version = fhir.Version{}
+	found := !m.created
 	if found {
-		if m.row, err = w.s.readRow(rid, cur); err != nil {
+		if m.row, err = w.s.readRow(m.rid, cur); err != nil {
 			return err
 		}
 	}
@@ -110,10 +110,10 @@ func (w *txWriter) decide(i int) error {
 		*v = cur.Version // nothing to delete: no version is made
 		v.Key = op.Key
 		v.ID = op.Key.ID
-		m.none = true
+		m.none, m.created = true, false
 		return nil
 	}
-	m.rid, m.created, m.facts = rid, !found, p.facts
+	m.facts = p.facts
 	if !found {
 		m.rid = w.newRID(op)
 	}
