@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"hutong/cmd/hutong/exchange/memory"
 )
 
 // Settings are what an exchange runs by. Flags, environment and YAML name
@@ -34,7 +36,7 @@ type Settings struct {
 	Model     string        `name:"mpi-model" type:"path" help:"Trained model of the person index (hutong mpi train); default is the built-in one." placeholder:"FILE"`
 	Shadow    string        `name:"mpi-shadow-model" type:"path" help:"Model that judges beside the one in force, for a report only." placeholder:"FILE"`
 	Identity  string        `name:"mpi-policy" type:"path" help:"Region's identity policy (JSON): trust of sources, survivorship, what needs two people." placeholder:"FILE"`
-	CacheMB   int           `name:"cache-mb" default:"256" help:"Memory in which the embedded engine keeps blocks and, in a quarter of it, posting lists that are read often, MiB."`
+	CacheMB   int           `name:"cache-mb" help:"Memory in which the embedded engine keeps blocks and, in a quarter of it, posting lists that are read often, MiB, filled as they are read; default is a quarter of what the process may use (machine, cgroup, GOMEMLIMIT), 256 at least."`
 	GarbageMB int           `name:"garbage-mb" default:"160" help:"Memory that may fill with garbage before it is collected, MiB; GOGC in the environment overrides it, GOMEMLIMIT bounds it."`
 	Archive   string        `type:"path" help:"Directory for copies of the store and an archive of every commit, best on another disk: see hutong restore." placeholder:"DIR"`
 	CopyEvery time.Duration `name:"copy-every" default:"24h" help:"With --archive: how often the store is copied whole; 0 is only when asked."`
@@ -45,6 +47,9 @@ type Settings struct {
 	Pprof     string        `help:"Loopback address that serves profiles (/debug/pprof/); none by default." placeholder:"127.0.0.1:6060"`
 	Grace     time.Duration `default:"15s" help:"How long running requests may take at a stop."`
 }
+
+// minCache is the least cache, in bytes, that is taken without being told.
+const minCache = 256 << 20
 
 // Check holds the settings against each other and fills in what follows from
 // others.
@@ -87,6 +92,12 @@ func (s *Settings) Check() error {
 	}
 	if s.Store == "" {
 		s.Store = "disk:" + filepath.Join(s.Data, "store")
+	}
+	if s.CacheMB < 0 {
+		return fmt.Errorf("--cache-mb %d: give MiB, or nothing for a quarter of the memory", s.CacheMB)
+	}
+	if s.CacheMB == 0 {
+		s.CacheMB = int(max(minCache, memory.Available()/4) >> 20)
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package exchange
 import (
 	"strings"
 	"testing"
+
+	"hutong/cmd/hutong/exchange/memory"
 )
 
 func TestSettingsHoldTogether(t *testing.T) {
@@ -26,6 +28,7 @@ func TestSettingsHoldTogether(t *testing.T) {
 		{"a node's name", Settings{Listen: "127.0.0.1:1", Node: "n1"}, ""},
 		{"a bad node's name", Settings{Listen: "127.0.0.1:1", Node: "n-1"}, "--node"},
 		{"an archive of another engine", Settings{Listen: "127.0.0.1:1", Store: "mongodb://db/hutong", Archive: "x"}, "--archive"},
+		{"a cache of less than nothing", Settings{Listen: "127.0.0.1:1", CacheMB: -1}, "--cache-mb"},
 		{"public URL", Settings{Listen: "127.0.0.1:1", PublicURL: "exchange"}, "--public-url"},
 	}
 	for _, c := range cases {
@@ -51,5 +54,22 @@ func TestStoreNameHoldsNoSecret(t *testing.T) {
 	s := Settings{Store: "mysql://root:s3cret@db/x"}
 	if _, err := s.engineDir(); err == nil || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// The cache is what was asked for, else a part of the memory that there is.
+func TestCacheSize(t *testing.T) {
+	for _, asked := range []int{0, 8} {
+		s := Settings{Listen: "127.0.0.1:1", CacheMB: asked}
+		if err := s.Check(); err != nil {
+			t.Fatal(err)
+		}
+		want := asked
+		if asked == 0 {
+			want = max(256, int(memory.Available()/4>>20))
+		}
+		if s.CacheMB != want {
+			t.Errorf("asked for %d: %d MiB, want %d", asked, s.CacheMB, want)
+		}
 	}
 }
