@@ -108,6 +108,7 @@ func def[N int | int64 | uint64](p *N, v N) {
 // Store is an open engine. It implements store.Store.
 type Store struct {
 	opts   Options
+	dir    string
 	db     *pebble.DB
 	names  *intern.Table
 	health health.Monitor
@@ -149,7 +150,7 @@ func Exists(dir string) (bool, error) {
 // a clear error.
 func Open(dir string, o Options) (*Store, error) {
 	o.fill()
-	s := &Store{opts: o, closing: make(chan struct{})}
+	s := &Store{opts: o, dir: dir, closing: make(chan struct{})}
 	s.health.Log = o.Log
 	db, err := pebble.Open(dir, s.pebbleOptions())
 	if errors.Is(err, syscall.EAGAIN) {
@@ -236,18 +237,13 @@ func (s *Store) pebbleOptions() *pebble.Options {
 			Enabled: true, MinimumSize: 400, MaxBlobReferenceDepth: 10, RewriteMinimumAge: 15 * time.Minute, TargetGarbageRatio: 0.3,
 		}
 	}
-	// Bodies are compressed well; all that is read to find them, fast.
-	o.Experimental.SpanPolicyFunc = func(start []byte) (pebble.SpanPolicy, []byte, error) {
-		if len(start) > 0 && start[0] > 'B' {
-			return pebble.SpanPolicy{PreferFastCompression: true}, nil, nil
-		}
-		return pebble.SpanPolicy{}, []byte{'B' + 1}, nil
-	}
-	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionBalanced })
+	// A read of what is not cached costs the decompression of whole blocks: small ones, in the fastest form.
+	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
 	for i := range o.Levels {
+		o.Levels[i].BlockSize, o.Levels[i].IndexBlockSize = 8<<10, 16<<10
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-		o.Levels[i].BlockSize = 16 << 10
 	}
+	o.Levels[len(o.Levels)-1].FilterPolicy = pebble.NoFilterPolicy // nothing lies below: a filter spares no read
 	return o
 }
 
@@ -293,6 +289,9 @@ func (s *Store) enter(ctx context.Context) (func(), error) {
 	return s.open.RUnlock, nil
 }
 
+// keptLogs are the bytes of logs that a closed store may keep.
+const keptLogs = 1 << 20
+
 // Close waits for running calls, commits what is queued, and closes the files.
 func (s *Store) Close() error {
 	s.open.Lock()
@@ -312,7 +311,12 @@ func (s *Store) Close() error {
 		// what was acknowledged is in the log, which the next Open replays.
 		return fmt.Errorf("disk: closed after a fatal error: %w", err)
 	}
-	return s.db.Close()
+	logs := s.db.Metrics().WAL
+	if err := s.db.Close(); err != nil || logs.Size+logs.PhysicalSize+logs.ObsoletePhysicalSize < keptLogs {
+		return err
+	}
+	s.health.Tidy(s.dir, s.pebbleOptions())
+	return nil
 }
 
 // Space opens a named key-value space.

@@ -178,6 +178,88 @@ func TestDiskError(t *testing.T) {
 	}
 }
 
+// TestCloseLeavesNoLogs: a store that was closed well keeps its resources in
+// tables. Where the disk fails meanwhile they are in the logs, and nothing is lost.
+func TestCloseLeavesNoLogs(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]bool{"sound disk": false, "disk that fails": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mem := vfs.NewMem()
+			var locks atomic.Int32 // one for each time that the tree is opened
+			broken := error(syscall.EIO)
+			fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+				if op.Kind == errorfs.OpLock {
+					locks.Add(1)
+				}
+				if fail && locks.Load() == 2 && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
+					return broken
+				}
+				return nil
+			}))
+			w := storetest.NewWorld()
+			o := disk.Options{Extract: w.Extract, VFS: fs}
+			s, err := disk.Open("db", o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			const n = 3000
+			var tx store.Tx
+			for i := range n {
+				op, err := w.Op(fhir.Created, fmt.Sprintf(`{"resourceType":"Patient","id":"p%d","name":[{"family":"Li","text":%q}]}`, i, strings.Repeat("x", 800)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if tx.Ops = append(tx.Ops, op); len(tx.Ops) == 100 {
+					if _, err := s.Commit(t.Context(), tx); err != nil {
+						t.Fatal(err)
+					}
+					tx = store.Tx{}
+				}
+			}
+			if logs(t, mem) < 1<<20 {
+				t.Fatal("too little was written to prove anything")
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if got := locks.Load(); got != 2 {
+				t.Fatalf("the tree was opened %d times, want once more at the end", got)
+			}
+			if got := logs(t, mem); (got > 64<<10) != fail {
+				t.Errorf("%d bytes of logs are left", got)
+			}
+			o.VFS = mem
+			if s, err = disk.Open("db", o); err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			if got := families(t, w, s); got != n {
+				t.Errorf("%d resources, want %d", got, n)
+			}
+		})
+	}
+}
+
+// logs is the size of the write-ahead logs.
+func logs(t *testing.T, fs vfs.FS) (bytes int64) {
+	t.Helper()
+	names, err := fs.List("db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, ".log") {
+			st, err := fs.Stat(fs.PathJoin("db", name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			bytes += st.Size()
+		}
+	}
+	return bytes
+}
+
 // TestFormat: a directory of a newer release is refused with a clear error.
 func TestFormat(t *testing.T) {
 	t.Parallel()

@@ -192,6 +192,34 @@ func Do(f func() error) error {
 	return <-done
 }
 
+// Tidy lets Pebble open the tree in dir, which was closed well, once more: that
+// writes what is in the logs into tables, and deletes logs that were kept for
+// reuse. Whether it succeeds or not, the store is whole: the next opening does
+// the same.
+func (m *Monitor) Tidy(dir string, o *pebble.Options) {
+	o.Cache, o.CacheSize = nil, 2*int64(o.MemTableSize)
+	o.DisableAutomaticCompactions = true
+	o.Experimental.CompactionScheduler = nil // the caller's served the tree that was closed
+	done := make(chan error, 1)
+	go func() {
+		err := errors.New("the disk failed")
+		defer func() { done <- err }() // Pebble may end this goroutine
+		var db *pebble.DB
+		if db, err = pebble.Open(dir, o); err == nil {
+			err = db.Close()
+		}
+	}()
+	var err error
+	select {
+	case err = <-done:
+	case <-m.Failed(): // Pebble may wait for ever for a goroutine that its own failure ended
+		err = m.Fatal()
+	}
+	if err != nil {
+		m.Log.Warn().Err(err).Msg("storage: closed; its logs stay until the next start")
+	}
+}
+
 type patientFile struct {
 	vfs.File
 	fs *FS
