@@ -152,7 +152,8 @@ func Open(dir string, o Options) (*Store, error) {
 	o.fill()
 	s := &Store{opts: o, dir: dir, closing: make(chan struct{})}
 	s.health.Log = o.Log
-	db, err := pebble.Open(dir, s.pebbleOptions())
+	po := s.pebbleOptions()
+	db, err := pebble.Open(dir, po)
 	if errors.Is(err, syscall.EAGAIN) {
 		return nil, fmt.Errorf("disk: open %s: another process, such as a running exchange, has it open: %w", dir, err)
 	}
@@ -160,6 +161,7 @@ func Open(dir string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("disk: open %s: %w", dir, err)
 	}
 	s.db = db
+	s.spaces.Tables = keyspace.Tables{FS: po.FS, Dir: po.FS.PathJoin(dir, "loading"), Options: keyspace.TableOptions(db, s.pebbleOptions())}
 	if err := s.begin(); err != nil {
 		return nil, errors.Join(fmt.Errorf("disk: open %s: %w", dir, err), db.Close())
 	}
@@ -176,8 +178,8 @@ func (s *Store) begin() error {
 		return err
 	}
 	visible := func() fhir.T { return fhir.T(s.visible.Load()) }
-	s.spaces = keyspace.Set{DB: s.db, Health: &s.health, Enter: s.enter, Visible: visible, Now: s.opts.Now}
-	if err := s.spaces.LoadJournal(); err != nil {
+	s.spaces.DB, s.spaces.Health, s.spaces.Enter, s.spaces.Visible, s.spaces.Now = s.db, &s.health, s.enter, visible, s.opts.Now
+	if err := errors.Join(s.spaces.LoadJournal(), s.spaces.Tables.Clear()); err != nil {
 		return err
 	}
 	if err := s.recover(); err != nil {

@@ -25,7 +25,10 @@ type Set struct {
 	// Visible and Now are what the journal notes beside a write.
 	Visible func() fhir.T
 	Now     func() time.Time
+	// Tables is what Load makes tables with.
+	Tables Tables
 
+	loading sync.Mutex // one Load at a time
 	mu      sync.Mutex // orders the conditional writes of all spaces
 	journal journal
 	wg      sync.WaitGroup // writes under way
@@ -66,11 +69,29 @@ func (p *space) Get(ctx context.Context, key []byte) ([]byte, error) {
 	return p.s.get(p.key(key))
 }
 
+// errEnough ends a walk.
+var errEnough = errors.New("enough")
+
 // Scan lists from <= key < to, as of the moment of the call.
-func (p *space) Scan(ctx context.Context, from, to []byte, limit int) ([]store.KV, error) {
+func (p *space) Scan(ctx context.Context, from, to []byte, limit int) (out []store.KV, err error) {
+	err = p.Walk(ctx, from, to, func(k, v []byte) error {
+		out = append(out, store.KV{Key: bytes.Clone(k), Value: append(make([]byte, 0, len(v)), v...)})
+		if len(out) == limit {
+			return errEnough
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return nil, err
+	}
+	return out, nil
+}
+
+// Walk implements store.Walker.
+func (p *space) Walk(ctx context.Context, from, to []byte, do func(key, value []byte) error) error {
 	leave, err := p.s.Enter(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer leave()
 	hi := layout.After(p.prefix)
@@ -79,36 +100,30 @@ func (p *space) Scan(ctx context.Context, from, to []byte, limit int) ([]store.K
 	}
 	it, err := p.s.DB.NewIter(&pebble.IterOptions{LowerBound: p.key(from), UpperBound: hi})
 	if err != nil {
-		return nil, fail(err)
+		return fail(err)
 	}
-	out, err := p.collect(ctx, it, limit)
+	err = p.walk(ctx, it, do)
 	if cerr := it.Close(); err == nil && cerr != nil {
 		err = fail(cerr)
 	}
-	return out, err
+	return err
 }
 
-func (p *space) collect(ctx context.Context, it *pebble.Iterator, limit int) ([]store.KV, error) {
-	var out []store.KV
+func (p *space) walk(ctx context.Context, it *pebble.Iterator, do func(key, value []byte) error) error {
+	n := 0
 	for ok := it.First(); ok; ok = it.Next() {
-		if len(out)%1024 == 1023 {
-			if ctx.Err() != nil {
-				return nil, fhir.Errorf(fhir.Timeout, "the request's time ended: %w", context.Cause(ctx))
-			}
+		if n++; n%1024 == 0 && ctx.Err() != nil {
+			return fhir.Errorf(fhir.Timeout, "the request's time ended: %w", context.Cause(ctx))
 		}
 		v, err := it.ValueAndErr()
 		if err != nil {
-			return nil, fail(err)
+			return fail(err)
 		}
-		out = append(out, store.KV{
-			Key:   bytes.Clone(it.Key()[len(p.prefix):]),
-			Value: append(make([]byte, 0, len(v)), v...),
-		})
-		if limit > 0 && len(out) == limit {
-			break
+		if err := do(it.Key()[len(p.prefix):], v); err != nil {
+			return err
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // Apply makes all writes, durably, or none. Its conditions are held under one

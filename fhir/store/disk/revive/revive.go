@@ -289,3 +289,13 @@ func (p *space) Scan(ctx context.Context, from, to []byte, limit int) (out []sto
 func (p *space) Apply(ctx context.Context, writes []store.Write) error {
 	return p.s.Engine().Space(p.name).Apply(ctx, writes)
 }
+
+// Load implements store.Loader.
+func (p *space) Load(ctx context.Context, parts []store.Part) error {
+	return p.s.Engine().Space(p.name).(store.Loader).Load(ctx, parts)
+}
+
+// Walk implements store.Walker.
+func (p *space) Walk(ctx context.Context, from, to []byte, do func(key, value []byte) error) error {
+	return p.s.read(func(l *life) error { return l.Space(p.name).(store.Walker).Walk(ctx, from, to, do) })
+}
