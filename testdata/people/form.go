@@ -3,59 +3,88 @@ package people
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"hutong/profiles"
 )
 
-// Patient is the record as a FHIR Patient without an id.
+// Patient is the record as a FHIR Patient without an id: its fields in the order
+// of their names, as package json writes a map, at a tenth of the work.
 func (r *Record) Patient() []byte {
-	name := map[string]any{"text": r.Name}
-	if r.Temp {
-		name["use"] = "temp"
-	}
-	p := map[string]any{"resourceType": "Patient", "active": true, "name": []any{name}}
-	var ids []any
-	add := func(system, value, code string) {
-		if value == "" {
-			return
-		}
-		id := map[string]any{"system": system, "value": value}
-		if code != "" {
-			id["type"] = map[string]any{"coding": []any{map[string]any{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": code}}}
-		}
-		ids = append(ids, id)
-	}
-	add(profiles.MRN(hospitals[r.Hospital%len(hospitals)]), r.MRN, "")
-	add(profiles.CitizenID, r.Citizen, "")
-	add(profiles.SocialCard, r.Card, "")
-	add(profiles.NewbornTemp, r.Newborn, "")
-	add("https://hutong.example/sid/passport", r.Permit, "PPN")
-	p["identifier"] = ids
-	set := func(k, v string) {
-		if v != "" {
-			p[k] = v
-		}
-	}
-	set("gender", r.Gender)
-	set("birthDate", r.Birth)
-	if r.Phone != "" {
-		p["telecom"] = []any{map[string]any{"system": "phone", "value": r.Phone}}
-	}
+	f := form{b: make([]byte, 0, 1024)}
+	f.raw(`{"active":true`)
 	if r.Line != "" {
-		a := map[string]any{"state": r.Province, "city": r.City, "district": r.District, "line": []any{r.Line}}
-		if r.Postal != "" {
-			a["postalCode"] = r.Postal
-		}
-		p["address"] = []any{a}
+		f.raw(`,"address":[{"city":`).text(r.City).raw(`,"district":`).text(r.District).raw(`,"line":[`).text(r.Line).raw("]")
+		f.field("postalCode", r.Postal).raw(`,"state":`).text(r.Province).raw("}]")
 	}
+	f.field("birthDate", r.Birth).field("gender", r.Gender).raw(`,"identifier":`)
+	f.numbers(r)
 	if r.Order > 0 {
-		p["multipleBirthInteger"] = r.Order
+		f.raw(`,"multipleBirthInteger":`)
+		f.b = strconv.AppendInt(f.b, int64(r.Order), 10)
 	}
-	b, err := json.Marshal(p)
-	if err != nil {
-		panic("people: maps of strings marshal: " + err.Error())
+	f.raw(`,"name":[{"text":`).text(r.Name)
+	if r.Temp {
+		f.raw(`,"use":"temp"`)
 	}
-	return b
+	f.raw(`}],"resourceType":"Patient"`)
+	if r.Phone != "" {
+		f.raw(`,"telecom":[{"system":"phone","value":`).text(r.Phone).raw("}]")
+	}
+	return f.raw("}").b
+}
+
+// form is JSON as it is written.
+type form struct{ b []byte }
+
+func (f *form) raw(s string) *form {
+	f.b = append(f.b, s...)
+	return f
+}
+
+// text writes a string; what package json escapes is left to it.
+func (f *form) text(s string) *form {
+	if strings.ContainsFunc(s, func(c rune) bool {
+		return c < ' ' || c == '\u2028' || c == '\u2029' || c == utf8.RuneError || strings.ContainsRune("\"\\<>&\x7f", c)
+	}) {
+		quoted, _ := json.Marshal(s) // a string always marshals
+		f.b = append(f.b, quoted...)
+		return f
+	}
+	f.b = append(append(append(f.b, '"'), s...), '"')
+	return f
+}
+
+// field writes a field that is said.
+func (f *form) field(name, value string) *form {
+	if value != "" {
+		f.raw(`,"`).raw(name).raw(`":`).text(value)
+	}
+	return f
+}
+
+func (f *form) numbers(r *Record) {
+	sep := "["
+	for _, id := range [...]struct{ system, value, code string }{
+		{profiles.MRN(hospitals[r.Hospital%len(hospitals)]), r.MRN, ""}, {profiles.CitizenID, r.Citizen, ""}, {profiles.SocialCard, r.Card, ""},
+		{profiles.NewbornTemp, r.Newborn, ""}, {"https://hutong.example/sid/passport", r.Permit, "PPN"},
+	} {
+		if id.value == "" {
+			continue
+		}
+		f.raw(sep).raw(`{"system":`).text(id.system)
+		if id.code != "" {
+			f.raw(`,"type":{"coding":[{"code":`).text(id.code).raw(`,"system":"http://terminology.hl7.org/CodeSystem/v2-0203"}]}`)
+		}
+		f.raw(`,"value":`).text(id.value).raw("}")
+		sep = ","
+	}
+	if sep == "[" {
+		f.raw("null")
+		return
+	}
+	f.raw("]")
 }
 
 // hospitals are the codes in the systems of record numbers.

@@ -81,3 +81,22 @@ func TestTruth(t *testing.T) {
 		}
 	}
 }
+
+// TestPatientIsCanonical: what is written by hand is what package json writes of
+// the same values, to the byte.
+func TestPatientIsCanonical(t *testing.T) {
+	t.Parallel()
+	all := people.All(3, 3000)
+	odd := all[0]
+	odd.Name, odd.Line, odd.Postal = "a\"b<&\u2028\\\x01", "l\x7f", ""
+	for _, r := range append(all, odd) {
+		got := r.Patient()
+		var values any
+		if err := json.Unmarshal(got, &values); err != nil {
+			t.Fatalf("%s: %v", got, err)
+		}
+		if want, err := json.Marshal(values); err != nil || string(got) != string(want) {
+			t.Fatalf("got\n%s\nwant\n%s (%v)", got, want, err)
+		}
+	}
+}
