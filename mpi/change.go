@@ -19,10 +19,12 @@ import (
 // over what the Space holds. Nothing happens until commit.
 type change struct {
 	x       *Index
-	subject *row                 // the record fed; nil for a human decision
-	isNew   bool                 // subject was not known before: nothing is stored of it
-	had     []block.Key          // of subject, before
-	edges   map[string]*edge     // of subject, as they will be
+	subject *row                        // the record fed; nil for a human decision
+	isNew   bool                        // subject was not known before: nothing is stored of it
+	had     []block.Key                 // of subject, before
+	edges   map[string]*edge            // of subject, as they will be
+	certain map[string]map[string]*edge // of all records, where none is stored yet (Load)
+	nextID  func(time.Time) string
 	rows    map[string]*row      // that change
 	persons map[string]*person   // that change
 	says    map[string]*decision // human decisions that change, by pair; nil = withdrawn
@@ -67,16 +69,18 @@ const usualWrites = 40
 func newChange(x *Index, subject *row) *change {
 	at := x.now()
 	return &change{
-		x: x, subject: subject, at: at, id: x.nextID(at),
+		x: x, subject: subject, at: at, id: x.nextID(at), nextID: x.nextID,
 		rows: map[string]*row{}, persons: map[string]*person{}, says: map[string]*decision{},
 		writes: make(map[string]store.Write, usualWrites), order: make([]string, 0, usualWrites), seen: map[string]bool{}, asked: map[string]map[string][]byte{},
 	}
 }
 
 // nextID makes an id that sorts by time and does not repeat.
-func (x *Index) nextID(at time.Time) string {
+func (x *Index) nextID(at time.Time) string { return x.idOf(x.clock.micros(at)) }
+
+func (x *Index) idOf(micros int64) string {
 	var b [8]byte
-	binary.BigEndian.PutUint64(b[:], uint64(x.clock.micros(at)))
+	binary.BigEndian.PutUint64(b[:], uint64(micros))
 	return fmt.Sprintf("%x%s", b, x.salt)
 }
 
@@ -188,6 +192,9 @@ func (c *change) edgesOf(ctx context.Context, id string) (map[string]*edge, erro
 	if c.subject != nil && id == c.subject.ID {
 		return c.edges, nil
 	}
+	if c.certain != nil {
+		return c.certain[id], nil
+	}
 	stored, err := c.others(ctx, edgePrefix, id)
 	if err != nil {
 		return nil, err
@@ -280,10 +287,10 @@ func (c *change) done() {
 		s.Put(c.subject.ID, c.had, c.subject.keys)
 	}
 	for id, r := range c.rows {
-		c.x.rows.put(id, r)
+		c.x.rows.Put(id, r)
 	}
 	for id, p := range c.persons {
-		c.x.persons.put(id, p)
+		c.x.persons.Put(id, p)
 	}
 	if len(c.before) > 0 || len(c.after) > 0 {
 		c.x.changed()
@@ -312,10 +319,10 @@ func (c *change) forget() {
 		s.Doubt(c.subject.keys)
 	}
 	for id := range c.rows {
-		c.x.rows.drop(id)
+		c.x.rows.Drop(id)
 	}
 	for id := range c.persons {
-		c.x.persons.drop(id)
+		c.x.persons.Drop(id)
 	}
 }
 

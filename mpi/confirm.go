@@ -194,7 +194,9 @@ func (x *Index) across(ctx context.Context, as, bs []fhir.Key) (out []link.Reaso
 // propose stores a proposal; its id follows from what is asked for, so that the
 // same is never pending twice.
 func (x *Index) propose(ctx context.Context, p *Proposal) error {
-	x.gate.Lock()
+	if err := x.decisive(); err != nil {
+		return err
+	}
 	defer x.gate.Unlock()
 	p.At = x.now().UTC()
 	h := fnv.New64a()
@@ -245,7 +247,9 @@ func (x *Index) Confirm(ctx context.Context, id, actor, reason string) (*Entry, 
 // Decline ends a proposal without carrying it out: its task, if it has one, is
 // open again. Who proposed it may take it back so.
 func (x *Index) Decline(ctx context.Context, id, actor, reason string) (*Proposal, error) {
-	x.gate.Lock()
+	if err := x.decisive(); err != nil {
+		return nil, err
+	}
 	defer x.gate.Unlock()
 	p, err := x.pending(ctx, id, actor, reason)
 	if err != nil {

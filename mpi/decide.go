@@ -28,7 +28,9 @@ func (x *Index) human(ctx context.Context, s signature, do func() (*change, erro
 	if err := accountable(s.actor, s.reason); err != nil {
 		return nil, err
 	}
-	x.gate.Lock()
+	if err := x.decisive(); err != nil {
+		return nil, err
+	}
 	defer x.gate.Unlock()
 	for range maxRetries {
 		c, err := do()
@@ -280,11 +282,6 @@ func (x *Index) undo(ctx context.Context, journalID string, s signature) (*Entry
 	})
 }
 
-// CanUndo reports whether Undo has something to do.
-func (e *Entry) CanUndo() bool {
-	return e.UndoneBy == "" && e.Action != ActionCreate && e.Action != ActionRetire
-}
-
 // reverse stages the decisions that take e back, and gives the records concerned.
 func (c *change) reverse(ctx context.Context, e *Entry) (seeds []string, err error) {
 	for _, d := range e.Decided {
@@ -356,7 +353,9 @@ func (c *change) reopen(ctx context.Context, id string) error {
 // known here, are passed over. The records may arrive before or after: an index
 // is a function of its records and of these decisions.
 func (x *Index) Restore(ctx context.Context, entries []*Entry) error {
-	x.gate.Lock()
+	if err := x.decisive(); err != nil {
+		return err
+	}
 	defer x.gate.Unlock()
 	for _, e := range entries {
 		if len(e.Decided) == 0 {

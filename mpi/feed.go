@@ -81,6 +81,9 @@ const maxGroup = 64
 func (x *Index) feed(ctx context.Context, heard []notice) error {
 	x.gate.RLock()
 	defer x.gate.RUnlock()
+	if x.loading.Load() {
+		return errLoading
+	}
 	var first error
 	for tries := 0; len(heard) > 0; {
 		left, overtaken, err := x.feedGroup(ctx, heard)
@@ -163,7 +166,7 @@ func (x *Index) admit(ctx context.Context, g *group, a *arrival) (joined, change
 // rowOf is what the index knows of a record. What nothing can be known of is not
 // looked for.
 func (x *Index) rowOf(ctx context.Context, n notice) (*row, error) {
-	if r, ok := x.rows.get(n.key.ID); ok || n.first {
+	if r, ok := x.rows.Get(n.key.ID); ok || n.first {
 		return r, nil
 	}
 	return x.readRow(ctx, n.key.ID)

@@ -5,20 +5,21 @@
 package mpi
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
-	"golang.org/x/sync/errgroup"
 
 	"hutong/fhir"
 	"hutong/fhir/store"
-	"hutong/mpi/block"
+	"hutong/mpi/bulk"
+	"hutong/mpi/cache"
 	"hutong/mpi/link"
 	"hutong/mpi/normal"
 	"hutong/mpi/policy"
@@ -68,9 +69,10 @@ type Index struct {
 	// gate is held shared by feeds and alone by human decisions, which touch
 	// any number of records.
 	gate    sync.RWMutex
-	rows    *cache[*row]
-	persons *cache[*person]
+	rows    *cache.Cache[*row]
+	persons *cache.Cache[*person]
 	stats   counters
+	loading atomic.Bool                 // a first load is under way: feeds and decisions are refused
 	alone   bool                        // no other process writes to the Space
 	filling atomic.Pointer[shelf.Shelf] // the posting lists in memory, kept up with changes
 	lists   atomic.Pointer[shelf.Shelf] // the same once they are whole; nil: the Space is asked
@@ -96,14 +98,11 @@ func Open(ctx context.Context, cfg Config) (*Index, error) {
 	var salt [2]byte
 	_, _ = rand.Read(salt[:]) // never fails (crypto/rand)
 	x.salt = hex.EncodeToString(salt[:])
-	x.rows = newCache[*row](rowsCached, cfg.CacheFor)
-	x.persons = newCache[*person](personsCached, cfg.CacheFor)
+	x.rows = cache.New[*row](rowsCached, cfg.CacheFor)
+	x.persons = cache.New[*person](personsCached, cfg.CacheFor)
 	x.alone = cfg.CacheFor == 0
 	return x, ctx.Err()
 }
-
-// warmChunk is how many rows Warm reads at a time.
-const warmChunk = 2048
 
 // Warm reads the posting lists into memory, from the rows. Feeds and matches go
 // on meanwhile and ask the Space, as they do for ever where other processes write
@@ -114,7 +113,7 @@ func (x *Index) Warm(ctx context.Context) error {
 	if !x.alone || !x.filling.CompareAndSwap(nil, s) {
 		return nil
 	}
-	if err := x.fill(ctx, s); err != nil {
+	if err := s.Fill(ctx, x.walkRows, decodeKeys); err != nil {
 		x.filling.Store(nil)
 		return err
 	}
@@ -124,45 +123,25 @@ func (x *Index) Warm(ctx context.Context) error {
 	return nil
 }
 
-// fill reads all rows: one goroutine reads, the others put their keys in.
-func (x *Index) fill(ctx context.Context, s *shelf.Shelf) error {
-	g, ctx := errgroup.WithContext(ctx)
-	chunks := make(chan []store.KV, runtime.GOMAXPROCS(0))
-	for range runtime.GOMAXPROCS(0) {
-		g.Go(func() error {
-			load := s.Loader()
-			var keys []block.Key
-			for chunk := range chunks {
-				for _, kv := range chunk {
-					id := string(kv.Key[len(rowPrefix):])
-					var err error
-					if keys, err = decodeKeys(keys[:0], id, kv.Value); err != nil {
-						return err
-					}
-					load.Add(id, keys)
-				}
-			}
-			load.Flush()
-			return nil
-		})
+// walkRows reads all rows; the bytes hold until do returns.
+func (x *Index) walkRows(ctx context.Context, row func(id, value []byte) error) error {
+	from, to := []byte(rowPrefix), behind([]byte(rowPrefix))
+	do := func(k, v []byte) error { return row(k[len(rowPrefix):], v) }
+	if w, ok := x.space.(store.Walker); ok {
+		return w.Walk(ctx, from, to, do)
 	}
-	g.Go(func() error {
-		defer close(chunks)
-		from, to := []byte(rowPrefix), behind([]byte(rowPrefix))
-		for {
-			chunk, err := x.space.Scan(ctx, from, to, warmChunk)
-			if err != nil || len(chunk) == 0 {
+	for {
+		chunk, err := x.space.Scan(ctx, from, to, 2048)
+		if err != nil || len(chunk) == 0 {
+			return err
+		}
+		for _, kv := range chunk {
+			if err := do(kv.Key, kv.Value); err != nil {
 				return err
 			}
-			select {
-			case chunks <- chunk:
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-			from = append(chunk[len(chunk)-1].Key, 0)
 		}
-	})
-	return g.Wait()
+		from = append(chunk[len(chunk)-1].Key, 0)
+	}
 }
 
 // Shelved is what the posting lists in memory hold; zero until Warm is through.
@@ -249,3 +228,142 @@ type MatchOptions struct {
 
 // Record is the normalised demographics that matching works on.
 type Record = normal.Record
+
+// clock gives microseconds that never repeat within a process: the order of
+// journal entries and of person ids.
+type clock struct{ last atomic.Int64 }
+
+func (c *clock) micros(now time.Time) int64 {
+	for {
+		last := c.last.Load()
+		t := max(now.UnixMicro(), last+1)
+		if c.last.CompareAndSwap(last, t) {
+			return t
+		}
+	}
+}
+
+// stripes serialise feeds that could meet: two records that share a block key
+// share a stripe.
+type stripes [1024]sync.Mutex
+
+// lock takes the stripes of the hashes in ascending order, each once, and
+// gives the function that releases them.
+func (s *stripes) lock(hashes []uint64) (unlock func()) {
+	var want [len(s) / 64]uint64
+	for _, h := range hashes {
+		i := h % uint64(len(s))
+		want[i/64] |= 1 << (i % 64)
+	}
+	each := func(do func(*sync.Mutex)) {
+		for i := range s {
+			if want[i/64]&(1<<(i%64)) != 0 {
+				do(&s[i])
+			}
+		}
+	}
+	each((*sync.Mutex).Lock)
+	return func() { each((*sync.Mutex).Unlock) }
+}
+
+// counters are what the index counts of its own work since Open.
+type counters struct {
+	feeds, unchanged, retries, links, reviews, skipped, oversized, overlays atomic.Int64
+}
+
+// Stats tells what the index did since Open.
+type Stats struct {
+	Feeds     int64 `json:"feeds"`     // versions taken in
+	Unchanged int64 `json:"unchanged"` // of these, repeats
+	Retries   int64 `json:"retries"`   // after a concurrent change
+	Links     int64 `json:"links"`     // changes of a person's members
+	Reviews   int64 `json:"reviews"`   // tasks opened
+	Skipped   int64 `json:"skipped"`   // block lists passed over as too long
+	Oversized int64 `json:"oversized"` // components too large to divide anew
+	Overlays  int64 `json:"overlays"`  // updates that made a record speak of another human
+}
+
+// Stats reads the counters.
+func (x *Index) Stats() Stats {
+	s := &x.stats
+	return Stats{s.feeds.Load(), s.unchanged.Load(), s.retries.Load(), s.links.Load(), s.reviews.Load(), s.skipped.Load(), s.oversized.Load(), s.overlays.Load()}
+}
+
+// ask opens the tasks: of each record, the pair with each other person that most
+// calls for one.
+func (l *loader) ask(ctx context.Context) error {
+	l.done.Store(0)
+	return l.each(ctx, compartments, func(_ context.Context, next func() (int, bool)) error {
+		w := l.out.Writer()
+		var room []byte
+		for i, ok := next(); ok; i, ok = next() {
+			var err error
+			if room, err = l.reviews.Take(i, room[:0]); err != nil {
+				return err
+			}
+			vs := bulk.ReadVerdicts(room)
+			slices.SortFunc(vs, func(v, w bulk.Verdict) int {
+				return cmp.Or(cmp.Compare(v.B, w.B), cmp.Compare(l.homes[v.A], l.homes[w.A]))
+			})
+			for len(vs) > 0 {
+				n := 1
+				for n < len(vs) && vs[n].B == vs[0].B && l.homes[vs[n].A] == l.homes[vs[0].A] {
+					n++
+				}
+				l.doubt(w, vs[:n])
+				vs = vs[n:]
+			}
+			l.o.Progress("ask", int(l.done.Add(1)), compartments)
+			if w.Err() != nil {
+				return w.Err()
+			}
+		}
+		return w.Flush()
+	})
+}
+
+func (l *loader) task(w *bulk.Writer, t *Task) {
+	l.tasks.Add(1)
+	l.x.stats.reviews.Add(1)
+	t.Status, t.Created = StatusOpen, time.UnixMicro(l.base).UTC()
+	t.Kind, t.Risk = classify(t.Reasons, t.Probability)
+	set(w, taskPrefix, t.ID, t)
+	set(w, taskOfPrefix, pair("", t.A, t.ID), true)
+	set(w, taskOfPrefix, pair("", t.B, t.ID), true)
+	set(w, taskStatusPrefix, t.order()[len(taskStatusPrefix):], t.ID)
+}
+
+// set adds a value as JSON.
+func set(w *bulk.Writer, kind, rest string, v any) { w.Add(kind, rest, put("", v).Value) }
+
+// claim has the index to itself, if it is empty.
+func (x *Index) claim(ctx context.Context) error {
+	x.gate.Lock()
+	defer x.gate.Unlock()
+	if x.loading.Load() {
+		return errLoading
+	}
+	for _, prefix := range []string{rowPrefix, personPrefix} {
+		kvs, err := x.space.Scan(ctx, []byte(prefix), behind([]byte(prefix)), 1)
+		if err != nil {
+			return err
+		}
+		if len(kvs) > 0 {
+			return fhir.Errorf(fhir.Conflict, "the index knows Patients already: only an empty one is loaded")
+		}
+	}
+	x.loading.Store(true)
+	x.filling.Store(nil)
+	x.lists.Store(nil)
+	return nil
+}
+
+// decisive has the gate to a human decision, which gives it back.
+func (x *Index) decisive() error {
+	x.gate.Lock()
+	if x.loading.Load() {
+		x.gate.Unlock()
+		return errLoading
+	}
+	return nil
+}

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"hutong/fhir"
 	"hutong/fhir/store"
+	"hutong/mpi/bulk"
 	"hutong/mpi/link"
 	"hutong/mpi/report"
 )
@@ -305,4 +307,52 @@ func (c *change) overlay(old *row) {
 		ID: c.id, Organization: c.subject.head.Custodian, Patient: c.subject.ID, Version: old.head.Version, By: c.subject.head.Version,
 		At: c.at.UTC(), Before: old.head.Person, After: c.rows[c.subject.ID].head.Person, Reasons: reasons,
 	}))
+}
+
+// entry journals a person that the load made. One of several records counts as
+// linked, so that a steward can undo it.
+func (l *loader) entry(w *bulk.Writer, id string, p *person, certain map[string]map[string]*edge) {
+	l.persons.Add(1)
+	e := &Entry{
+		ID: id, At: time.UnixMicro(l.base).UTC(), Actor: systemActor, Action: ActionCreate, Model: l.x.model.Version,
+		Patients: refs(p.Members), After: []Membership{{Person: keyOf(p.ID).String(), Members: refs(p.Members)}},
+	}
+	if len(p.Members) > 1 {
+		e.Action = ActionLink
+	}
+	for i, a := range p.Members {
+		for _, b := range p.Members[i+1:] {
+			if d := certain[a][b]; d != nil {
+				e.Score = max(e.Score, d.Probability)
+				for _, r := range d.Reasons {
+					if !slices.Contains(e.Reasons, r) {
+						e.Reasons = append(e.Reasons, r)
+					}
+				}
+			}
+		}
+	}
+	slices.Sort(e.Reasons)
+	set(w, journalPrefix, e.ID, e)
+	set(w, journalOfPrefix, pair("", p.ID, e.ID), true)
+	set(w, outboxPrefix, e.ID, e.Action)
+}
+
+// offset reads a person's id that counts from base.
+func (l *loader) offset(id string) uint32 {
+	n, _ := strconv.ParseInt(id[len(personIDPrefix):len(personIDPrefix)+16], 16, 64) // as idOf wrote it
+	return uint32(n-l.base) + 1
+}
+
+// person is the id at an offset; "" for none.
+func (l *loader) person(offset uint32) string {
+	if offset == 0 {
+		return ""
+	}
+	return personIDPrefix + l.x.idOf(l.base+int64(offset)-1)
+}
+
+// CanUndo reports whether Undo has something to do.
+func (e *Entry) CanUndo() bool {
+	return e.UndoneBy == "" && e.Action != ActionCreate && e.Action != ActionRetire
 }

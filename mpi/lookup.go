@@ -3,9 +3,11 @@ package mpi
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"slices"
 
 	"hutong/fhir"
+	"hutong/fhir/store"
 	"hutong/mpi/block"
 	"hutong/mpi/link"
 	"hutong/mpi/normal"
@@ -340,4 +342,42 @@ func (x *Index) evidence(ctx context.Context, a fhir.Key, members []fhir.Key) ([
 		}
 	}
 	return out, nil
+}
+
+// settled puts the rows of records with their persons.
+func (l *loader) settled(numbers []uint32, put func(key, value []byte) error) error {
+	var raw, key, value []byte
+	for _, n := range numbers {
+		var err error
+		if raw, err = l.records.Get(n, raw[:0]); err != nil {
+			return err
+		}
+		id := l.lists.Text(n)
+		var h rowHead
+		head, rest, ok := counted(raw, 1)
+		if !ok || !h.decode(head) {
+			return corrupt("row", id)
+		}
+		h.Rev, h.Person = 1, l.person(l.homes[n])
+		h.Origin = h.Person
+		head = h.encode()
+		value = append(append(binary.AppendUvarint(value[:0], uint64(len(head))), head...), rest...)
+		key = append(append(key[:0], rowPrefix...), id...)
+		if err := put(key, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parts are all that is written, in ranges that do not overlap.
+func (l *loader) parts() []store.Part {
+	out := append(l.postings.Parts(blockPrefix, l.lists.AppendText), l.out.Parts()...)
+	numbers := l.lists.Sorted()
+	const ranges = 64
+	for i := range ranges {
+		part := numbers[len(numbers)*i/ranges : len(numbers)*(i+1)/ranges]
+		out = append(out, func(put func(key, value []byte) error) error { return l.settled(part, put) })
+	}
+	return out
 }

@@ -7,9 +7,11 @@ import (
 
 	"hutong/fhir"
 	"hutong/mpi/block"
+	"hutong/mpi/bulk"
 	"hutong/mpi/link"
 	"hutong/mpi/normal"
 	"hutong/mpi/score"
+	"hutong/mpi/shelf"
 	"hutong/mpi/source"
 	"hutong/profiles"
 )
@@ -236,23 +238,25 @@ func narrow(found []Candidate, o MatchOptions) []Candidate {
 	return found[:min(len(found), o.Count)]
 }
 
-// maxCandidates bounds how many records one record is compared with, beside
-// those that share an identifier: a bound on the time of a feed or a match. What
-// it costs is counted (Stats.Skipped): a question in the queue or, where the
-// region's model lets demographics link (thresholds.link), a link.
-const maxCandidates = 1000
-
-// candidates are the records under keys, each once, in order of meeting:
-// identifiers first. Lists that are too long, and those beyond maxCandidates,
-// are passed over and counted.
+// candidates are the records that one with these keys is compared with: all that
+// share an identifier, first, and the nearest of the others (shelf.Nearest), a
+// bound on the time of a feed or a match. Lists that are too long and records that
+// are too far are counted (Stats.Skipped): they cost a question in the queue or,
+// where the region's model lets demographics link (thresholds.link), a link.
 func (x *Index) candidates(ctx context.Context, keys []block.Key) ([]string, error) {
-	var out []string
-	seen := make(map[string]bool)
-	for _, k := range keys {
-		if len(out) >= maxCandidates && k.Pass != block.ByID {
-			x.stats.skipped.Add(1)
-			continue
+	if s := x.lists.Load(); s != nil {
+		if met, skipped, ok := s.Near(keys, 0); ok {
+			x.stats.skipped.Add(int64(skipped))
+			out := make([]string, len(met))
+			for i := range met {
+				out[i] = s.Text(met[i].N)
+			}
+			return out, nil
 		}
+	}
+	var texts []string
+	numbers, meeting := map[string]uint32{}, shelf.NewMeeting()
+	for _, k := range keys {
 		ids, over, err := x.posted(ctx, k)
 		if err != nil {
 			return nil, err
@@ -263,12 +267,22 @@ func (x *Index) candidates(ctx context.Context, keys []block.Key) ([]string, err
 				continue
 			}
 		}
-		for _, id := range ids {
-			if !seen[id] {
-				seen[id] = true
-				out = append(out, id)
+		list := make([]uint32, len(ids))
+		for i, id := range ids {
+			n, known := numbers[id]
+			if !known {
+				n = uint32(len(texts))
+				numbers[id], texts = n, append(texts, id)
 			}
+			list[i] = n
 		}
+		meeting.Add(list, k.Pass == block.ByID)
+	}
+	met, passed := meeting.Chosen()
+	x.stats.skipped.Add(int64(passed))
+	out := make([]string, len(met))
+	for i := range met {
+		out[i] = texts[met[i].N]
 	}
 	return out, nil
 }
@@ -336,4 +350,47 @@ func merges(a, b *row) bool {
 
 func carries(r *normal.Record, token string) bool {
 	return slices.ContainsFunc(r.IDs, func(id normal.Identifier) bool { return id.Token() == token })
+}
+
+// comparison is one goroutine's part of compare.
+type comparison struct {
+	l    *loader
+	rows *bulk.Recent[*row]
+}
+
+func (w *comparison) meet(a uint32) error {
+	r, err := w.rows.Get(a)
+	if err != nil || r.head.Deleted {
+		return err
+	}
+	met, skipped, _ := w.l.lists.Near(r.keys, a)
+	w.l.x.stats.skipped.Add(int64(skipped))
+	for _, m := range met {
+		if m.Mutual && m.N > a {
+			continue // it meets this one
+		}
+		if err := w.judge(r, a, m.N); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *comparison) judge(r *row, a, b uint32) error {
+	l := w.l
+	other, err := w.rows.Get(b)
+	if err != nil || other.head.Deleted {
+		return err
+	}
+	v := l.x.judge(l.x.rules, r, other)
+	if v.Kind != link.Link && v.Kind != link.Review {
+		return nil
+	}
+	if v.Kind == link.Link {
+		l.mu.Lock()
+		l.union.Join(a, b)
+		l.mu.Unlock()
+	}
+	item := bulk.Verdict{A: min(a, b), B: max(a, b), Weight: v.Score.Weight, Probability: v.Score.Probability, Link: v.Kind == link.Link, Reasons: l.reasons.Number(v.Reasons)}
+	return l.verdicts.Put(l.compartment(item.A), item.Append(nil))
 }

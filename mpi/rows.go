@@ -13,6 +13,7 @@ import (
 	"hutong/fhir"
 	"hutong/fhir/store"
 	"hutong/mpi/block"
+	"hutong/mpi/bulk"
 	"hutong/mpi/link"
 	"hutong/mpi/normal"
 	"hutong/mpi/source"
@@ -67,8 +68,8 @@ type rowHead struct {
 	Life      link.Life     `json:"f,omitzero"`
 }
 
-func (r *row) revision() uint64    { return r.head.Rev }
-func (p *person) revision() uint64 { return p.Rev }
+func (r *row) Revision() uint64    { return r.head.Rev }
+func (p *person) Revision() uint64 { return p.Rev }
 
 func (r *row) key() fhir.Key { return fhir.Key{Type: "Patient", ID: r.ID} }
 
@@ -226,7 +227,7 @@ type person struct {
 }
 
 func (x *Index) row(ctx context.Context, id string) (*row, error) {
-	if r, ok := x.rows.get(id); ok {
+	if r, ok := x.rows.Get(id); ok {
 		return r, nil
 	}
 	return x.readRow(ctx, id)
@@ -242,7 +243,7 @@ func (x *Index) readRow(ctx context.Context, id string) (*row, error) {
 	if err != nil {
 		return nil, err
 	}
-	x.rows.put(id, r)
+	x.rows.Put(id, r)
 	return r, nil
 }
 
@@ -263,7 +264,7 @@ func follow(ctx context.Context, id string, read func(context.Context, string) (
 }
 
 func (x *Index) personRow(ctx context.Context, id string) (*person, error) {
-	if p, ok := x.persons.get(id); ok {
+	if p, ok := x.persons.Get(id); ok {
 		return p, nil
 	}
 	return x.readPerson(ctx, id)
@@ -277,7 +278,7 @@ func (x *Index) readPerson(ctx context.Context, id string) (*person, error) {
 		return nil, err
 	}
 	p.raw = raw
-	x.persons.put(id, p)
+	x.persons.Put(id, p)
 	return p, nil
 }
 
@@ -383,4 +384,8 @@ func sortedKeys[V any](m map[string]V) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+func (l *loader) edge(v *bulk.Verdict) *edge {
+	return &edge{v.Weight, v.Probability, l.reasons.List(v.Reasons), l.x.model.Version}
 }

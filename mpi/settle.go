@@ -4,7 +4,9 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
+	"hutong/mpi/bulk"
 	"hutong/mpi/link"
 )
 
@@ -198,7 +200,7 @@ func (c *change) origin(ctx context.Context, comp *component, group []string, ta
 			return o, nil
 		}
 	}
-	fresh := personIDPrefix + c.x.nextID(c.at)
+	fresh := personIDPrefix + c.nextID(c.at)
 	c.minted = append(c.minted, fresh)
 	return fresh, nil
 }
@@ -326,4 +328,66 @@ func (c *change) alone(ctx context.Context, seeds []string) error {
 
 func sortMemberships(m []Membership) {
 	slices.SortFunc(m, func(a, b Membership) int { return strings.Compare(a.Person, b.Person) })
+}
+
+// component divides records as a feed does, and writes what becomes of them. One
+// of which nothing else is known is a person of its own.
+func (l *loader) component(ctx context.Context, w *bulk.Writer, at int, numbers []uint32, links []bulk.Verdict) error {
+	if n := numbers[0]; len(numbers) == 1 && !l.quiet[n] && l.said[l.lists.Text(n)] == nil {
+		id := l.base + 2*int64(at)
+		p := &person{ID: personIDPrefix + l.x.idOf(id), Rev: 1, Members: []string{l.lists.Text(n)}}
+		set(w, personPrefix, p.ID, p)
+		l.homes[n] = l.offset(p.ID)
+		l.entry(w, l.x.idOf(id+1), p, nil)
+		return w.Err()
+	}
+	ids := make([]string, len(numbers))
+	c := newChange(l.x, nil)
+	used := l.base + 2*int64(at)
+	c.nextID = func(time.Time) string { used++; return l.x.idOf(used - 1) }
+	c.certain = map[string]map[string]*edge{}
+	for i, n := range numbers {
+		r, err := l.row(n)
+		if err != nil {
+			return err
+		}
+		ids[i] = r.ID
+		c.rows[r.ID] = r
+		c.certain[r.ID] = map[string]*edge{}
+		c.asked[decisionPrefix+r.ID] = l.said[r.ID]
+	}
+	for i := range links {
+		a, b, e := l.lists.Text(links[i].A), l.lists.Text(links[i].B), l.edge(&links[i])
+		c.certain[a][b], c.certain[b][a] = e, e
+		raw := put("", e).Value
+		w.Add(edgePrefix, pair("", a, b), raw)
+		w.Add(edgePrefix, pair("", b, a), raw)
+	}
+	if err := c.settle(ctx, ids); err != nil {
+		return err
+	}
+	home := map[string]uint32{}
+	for _, id := range sortedKeys(c.persons) {
+		p := c.persons[id]
+		p.Rev = 1
+		set(w, personPrefix, id, p)
+		home[id] = l.offset(id)
+		l.entry(w, c.nextID(c.at), p, c.certain)
+	}
+	for i, n := range numbers {
+		if p := c.rows[ids[i]].head.Person; p != "" {
+			l.homes[n] = home[p]
+		}
+	}
+	for _, k := range c.order {
+		if strings.HasPrefix(k, "du/") {
+			w.Add("du/", k[len("du/"):], c.writes[k].Value)
+		}
+	}
+	for _, f := range c.refused {
+		t := &Task{ID: taskID(f.Edge.A, f.Edge.B), A: f.Edge.A, B: f.Edge.B, Probability: 1, Reasons: []link.Reason{link.Constrained, f.Reason}}
+		l.parted.Store(t.ID, true)
+		l.task(w, t)
+	}
+	return w.Err()
 }

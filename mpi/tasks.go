@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hutong/fhir"
+	"hutong/mpi/bulk"
 	"hutong/mpi/link"
 	"hutong/mpi/score"
 )
@@ -364,4 +365,29 @@ func (x *Index) explain(a, b *Record, v link.Verdict) Explanation {
 		e.Fields = append(e.Fields, x.model.Explain(f, a, b, &v.Score))
 	}
 	return e
+}
+
+// doubt opens a task for the pair of a record with another person that most
+// calls for it; none if they are one, or a human has answered.
+func (l *loader) doubt(w *bulk.Writer, vs []bulk.Verdict) {
+	var best *Task
+	for _, v := range vs {
+		if l.homes[v.A] == l.homes[v.B] {
+			return
+		}
+		a, b := l.lists.Text(v.A), l.lists.Text(v.B)
+		if l.said[a][b] != nil {
+			continue
+		}
+		t := &Task{ID: taskID(a, b), A: a, B: b, Probability: v.Probability, Reasons: l.reasons.List(v.Reasons)}
+		if best == nil || cmp.Or(cmp.Compare(urgency(t), urgency(best)), cmp.Compare(best.A, t.A)) > 0 {
+			best = t
+		}
+	}
+	if best == nil {
+		return
+	}
+	if _, parted := l.parted.Load(best.ID); !parted {
+		l.task(w, best)
+	}
 }

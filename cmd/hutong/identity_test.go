@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"hutong/cmd/hutong/exchange"
+	"hutong/fhir/store"
 	"hutong/mpi/announce"
 	"hutong/mpi/score"
 	"hutong/profiles"
@@ -361,5 +364,66 @@ func TestModelFlags(t *testing.T) {
 				t.Errorf("%s: %v", c.name, err)
 			}
 		}
+	}
+}
+
+// TestMPILoad: the index of a stopped exchange, once lost, comes back whole by
+// one command: every person has the members that they had. One that knows
+// Patients is left as it is.
+func TestMPILoad(t *testing.T) {
+	s := raise(t, 3)
+	s.stop()
+	data := filepath.Join(s.dir, "data")
+	load := func() error {
+		return run(context.Background(), []string{"mpi", "load", "--data", data, "--timezone", "Asia/Shanghai", "--log-level", "error"})
+	}
+	persons := func(lose bool) (out []string) {
+		t.Helper()
+		cfg := exchange.Settings{Listen: "127.0.0.1:1", Data: data, Auth: "smart", Operator: region.OrgExchange, Timezone: "Asia/Shanghai", CacheMB: 8, LogLevel: "error", Grace: time.Second}
+		if err := cfg.Check(); err != nil {
+			t.Fatal(err)
+		}
+		e, err := exchange.OpenOffline(t.Context(), cfg, cfg.Logger())
+		if err != nil {
+			t.Fatal(err)
+		}
+		space := e.Store.Space("mpi")
+		all, err := space.Scan(t.Context(), nil, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var gone []store.Write
+		for _, kv := range all {
+			gone = append(gone, store.Write{Key: kv.Key})
+			if strings.HasPrefix(string(kv.Key), "p/") {
+				var p struct {
+					Members []string `json:"m"`
+				}
+				if err := json.Unmarshal(kv.Value, &p); err != nil {
+					t.Fatal(err)
+				}
+				if len(p.Members) > 0 {
+					out = append(out, strings.Join(p.Members, " "))
+				}
+			}
+		}
+		if lose {
+			err = space.Apply(t.Context(), gone)
+		}
+		if err := errors.Join(err, e.Close(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(out)
+		return out
+	}
+	if err := load(); err == nil || !strings.Contains(err.Error(), "knows Patients already") {
+		t.Errorf("into an index that knows Patients: %v", err)
+	}
+	want := persons(true)
+	if err := load(); err != nil {
+		t.Fatal(err)
+	}
+	if got := persons(false); len(want) < 3 || !slices.Equal(got, want) {
+		t.Errorf("persons after the load\n%s\nbefore\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }

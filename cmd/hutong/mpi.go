@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,8 +12,11 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"time"
 
+	"hutong/cmd/hutong/exchange"
+	"hutong/mpi"
 	"hutong/mpi/batch"
 	"hutong/mpi/model"
 	"hutong/mpi/normal"
@@ -23,6 +27,7 @@ import (
 type mpiCmd struct {
 	Match  mpiMatchCmd  `cmd:"" help:"Find the records of one person in plain CSV files, without labels."`
 	Train  mpiTrainCmd  `cmd:"" help:"Estimate a model of the index from a CSV file, without labels."`
+	Load   mpiLoadCmd   `cmd:"" help:"Have the empty index of a stopped exchange take in all Patients of its store at once."`
 	Region mpiRegionCmd `cmd:"" help:"Write the index's model for a region of so many people, in which demographics may link unasked."`
 }
 
@@ -125,6 +130,28 @@ func (c *mpiTrainCmd) Run(ctx context.Context) error {
 		return fmt.Errorf("%s: %w", c.In, err)
 	}
 	return out.writeModel(m)
+}
+
+type mpiLoadCmd struct {
+	offline
+	Scratch string `type:"existingdir" help:"Where a scratch folder is made, about 2 KiB a Patient; default is the data directory." placeholder:"DIR"`
+}
+
+// Run loads the index and prints what it made.
+func (c *mpiLoadCmd) Run(ctx context.Context) error {
+	say, one := newProgress(os.Stderr), sync.Mutex{}
+	return c.run(ctx, func(e *exchange.Exchange) error {
+		o := mpi.LoadOptions{Dir: cmp.Or(c.Scratch, c.Data), Progress: func(stage string, done, total int) {
+			one.Lock()
+			defer one.Unlock()
+			say.step(stage, done, total)
+		}}
+		out, err := e.LoadIndex(ctx, o)
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(os.Stdout).Encode(out)
+	})
 }
 
 type mpiRegionCmd struct {

@@ -61,6 +61,24 @@ func (s *ids) number(id string) (n uint32, fresh bool) {
 	return n, n != 0
 }
 
+// find gives the number of id; 0 if it has none.
+func (s *ids) find(id string) uint32 {
+	h := maphash.String(s.seed, id)
+	t := &s.tables[h%uint64(len(s.tables))]
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.slots) == 0 {
+		return 0
+	}
+	tag := uint32(h>>16) << numberBits
+	for at := t.start(h); t.slots[at] != 0; at = t.next(at) {
+		if v := t.slots[at]; v&^maxNumber == tag && s.get(v&maxNumber) == id {
+			return v & maxNumber
+		}
+	}
+	return 0
+}
+
 func (t *idTable) start(h uint64) int { return int(h >> 32 * uint64(len(t.slots)) >> 32) }
 
 func (t *idTable) next(at int) int {
@@ -130,17 +148,35 @@ func (s *ids) get(n uint32) string {
 }
 
 func (s *ids) text(n uint32) string {
+	b, packed := s.kept(n)
+	if packed {
+		uuid := unpackUUID(b)
+		return string(uuid[:])
+	}
+	return string(b)
+}
+
+// append appends the id of n to dst.
+func (s *ids) append(dst []byte, n uint32) []byte {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	b, packed := s.kept(n)
+	if packed {
+		uuid := unpackUUID(b)
+		return append(dst, uuid[:]...)
+	}
+	return append(dst, b...)
+}
+
+// kept is an id as it is kept.
+func (s *ids) kept(n uint32) (b []byte, packed bool) {
 	n--
 	c, i := s.chunks[n/chunkIDs], n%chunkIDs
 	from := uint32(0)
 	if i > 0 {
 		from = c.ends[i-1] >> 1
 	}
-	b := c.bytes[from : c.ends[i]>>1]
-	if c.ends[i]&1 != 0 {
-		return unpackUUID(b)
-	}
-	return string(b)
+	return c.bytes[from : c.ends[i]>>1], c.ends[i]&1 != 0
 }
 
 func (s *ids) size() (records int, bytes int64) {
@@ -179,8 +215,7 @@ func packUUID(s string) (b [16]byte, ok bool) {
 	return b, err == nil
 }
 
-func unpackUUID(b []byte) string {
-	var s [36]byte
+func unpackUUID(b []byte) (s [36]byte) {
 	hex.Encode(s[:8], b[:4])
 	for i, at := range [...]int{9, 14, 19} {
 		s[at-1] = '-'
@@ -188,5 +223,5 @@ func unpackUUID(b []byte) string {
 	}
 	s[23] = '-'
 	hex.Encode(s[24:], b[10:])
-	return string(s[:])
+	return s
 }

@@ -1,137 +1,194 @@
 package shelf
 
 import (
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"hutong/mpi/block"
 )
 
-// Loader puts many stored records in at once: postings wait until there are
-// enough of them, are sorted by list, and then go through each shard once and in
-// order, where one after another would wait for memory at every list. For one
-// goroutine; several Loaders may work side by side.
-type Loader struct {
-	s       *Shelf
-	caps    []int     // of lists, each once
-	capOf   [16]uint8 // by pass: which of caps
-	numbers []uint32  // of the records that wait
-	words   []uint64  // their postings: shard and tag of the key, cap, index in numbers
-	spare   []uint64
-	out     []byte   // a bucket as it becomes
-	items   []uint32 // a list as it becomes
+// waiting is the postings of a shard that stored records bring: they wait until
+// they are a good part of what the shard holds, are sorted by list, and go
+// through it once and in order, where one after another would wait for memory at
+// every list.
+type waiting struct {
+	mu    sync.Mutex
+	words []uint64
+	held  int // that went in before
 }
 
-// Bits of a word, from the lowest.
+// A word is a posting: the key's tag, then which cap its list has, then the
+// record's number.
 const (
-	indexBits = 19 // so many records wait at most: about 100 MiB of words
-	capBits   = 2
-	keyShift  = indexBits + capBits
+	capBits  = 2
+	capShift = 27
+	tagShift = capShift + capBits
 )
 
-// Loader makes one. Until Loaded is called, changes are put off: lists are not
-// to be read.
-func (s *Shelf) Loader() *Loader {
-	l := &Loader{s: s}
-	for p := range l.capOf {
-		n := block.Pass(p).Cap()
-		at := slices.Index(l.caps, n)
-		if at < 0 {
-			at = len(l.caps)
-			l.caps = append(l.caps, n)
-		}
-		l.capOf[p] = uint8(at)
-	}
-	return l
-}
+// Of a shard waits a half of what it holds, within these bounds: the least spares
+// small lists, the most is 128 MiB of all shards.
+const leastWaiting, mostWaiting = 1 << 10, 1 << 14
 
-// Add puts a stored record under its keys, unless the record is known: then a
-// change came before, which is newer than what was read.
-func (l *Loader) Add(id string, keys []block.Key) {
-	n, fresh := l.s.ids.number(id)
+// caps are those of all passes, each once; capOf says which a pass has.
+var caps, capOf = func() (caps []int, of [16]uint64) {
+	for p := range of {
+		n := block.Pass(p).Cap()
+		at := slices.Index(caps, n)
+		if at < 0 {
+			at = len(caps)
+			caps = append(caps, n)
+		}
+		of[p] = uint64(at)
+	}
+	return caps, of
+}()
+
+// Load puts a stored record under its keys, unless the record is known: then a
+// change came before, which is newer than what was read. It gives the record's
+// number, 0 if there are none left, and whether it was not known. Until Loaded is
+// called, changes are put off: lists are not to be read.
+func (s *Shelf) Load(id string, keys []block.Key) (n uint32, fresh bool) {
+	n, fresh = s.ids.number(id)
 	if n == 0 {
-		l.s.Doubt(keys)
+		s.Doubt(keys)
 	}
 	if !fresh {
-		return
+		return n, false
 	}
-	if len(l.numbers) == 1<<indexBits {
-		l.Flush()
-	}
-	at := uint64(len(l.numbers))
-	l.numbers = append(l.numbers, n)
 	for _, k := range keys {
-		l.words = append(l.words, spread(k)>>(64-shardBits-32)<<keyShift|uint64(l.capOf[k.Pass])<<indexBits|at)
+		h := spread(k)
+		s.wait(int(h>>(64-shardBits)), uint64(uint32(h>>(32-shardBits)))<<tagShift|capOf[k.Pass]<<capShift|uint64(n))
+	}
+	return n, true
+}
+
+// wait has a posting wait for the others of its shard.
+func (s *Shelf) wait(shard int, word uint64) {
+	w := &s.waiting[shard]
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.words = append(w.words, word)
+	if len(w.words) >= min(mostWaiting, max(leastWaiting, w.held/2)) {
+		s.fill(shard)
 	}
 }
 
-// Flush puts in what waits.
-func (l *Loader) Flush() {
-	var ends [1 << shardBits]int
-	for _, w := range l.words {
-		ends[w>>(64-1-shardBits)]++
+// fill puts in what waits of a shard; the caller holds its lock.
+func (s *Shelf) fill(shard int) {
+	w := &s.waiting[shard]
+	f := fillers.Get().(*filler)
+	if len(w.words) > 0 {
+		f.fill(&s.shards[shard], f.sort(w.words))
 	}
-	sum := 0
-	for i, n := range ends {
-		ends[i] = sum
-		sum += n
+	fillers.Put(f)
+	w.held += len(w.words)
+	w.words = w.words[:0]
+}
+
+// fillAll puts in what waits of all shards.
+func (s *Shelf) fillAll() {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(s.waiting); i = int(next.Add(1)) - 1 {
+				w := &s.waiting[i]
+				w.mu.Lock()
+				s.fill(i)
+				s.shards[i].settle()
+				w.words = nil
+				w.mu.Unlock()
+			}
+		})
 	}
-	l.spare = slices.Grow(l.spare[:0], len(l.words))[:len(l.words)]
-	for _, w := range l.words {
-		at := &ends[w>>(64-1-shardBits)]
-		l.spare[*at] = w
-		*at++
+	wg.Wait()
+}
+
+var fillers = sync.Pool{New: func() any { return &filler{} }}
+
+// filler is room to work in.
+type filler struct {
+	spare [2][]uint64
+	out   []byte   // a bucket as it becomes
+	items []uint32 // a list as it becomes
+}
+
+// sort sorts words by tag, into room of its own: by digits, from the last.
+func (f *filler) sort(words []uint64) []uint64 {
+	const digit = 11
+	for i := range f.spare {
+		f.spare[i] = slices.Grow(f.spare[i][:0], len(words))[:len(words)]
 	}
-	from := 0
-	for i, to := range ends {
-		if words := l.spare[from:to]; len(words) > 0 {
-			slices.Sort(words)
-			l.fill(&l.s.shards[i], words)
+	from := words
+	for pass := range 3 {
+		to, shift := f.spare[pass%2], tagShift+pass*digit
+		var ends [1 << digit]int32
+		for _, w := range from {
+			ends[w>>shift&(1<<digit-1)]++
+		}
+		sum := int32(0)
+		for i, n := range ends {
+			ends[i] = sum
+			sum += n
+		}
+		for _, w := range from {
+			at := &ends[w>>shift&(1<<digit-1)]
+			to[*at] = w
+			*at++
 		}
 		from = to
 	}
-	l.words, l.numbers = l.words[:0], l.numbers[:0]
+	return from
 }
 
 // fill puts the sorted words of one shard in, bucket by bucket.
-func (l *Loader) fill(s *shard, words []uint64) {
+func (f *filler) fill(s *shard, words []uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.begin()
 	for len(words) > 0 {
-		i := s.place(uint32(words[0] >> keyShift))
+		i := s.place(uint32(words[0] >> tagShift))
 		to := 1
-		for to < len(words) && s.place(uint32(words[to]>>keyShift)) == i {
+		for to < len(words) && s.place(uint32(words[to]>>tagShift)) == i {
 			to++
 		}
-		l.merge(s, i, words[:to])
+		f.merge(s, i, words[:to])
 		words = words[to:]
 	}
 	s.part()
+	s.tidy(slack)
 }
 
+// slack is how much of a shard's memory may be unused, for each part in use,
+// after postings went in: buckets outgrow their blocks, and while all of them
+// grow nobody takes the small blocks that they leave.
+const slack = 8
+
 // merge puts words into their bucket.
-func (l *Loader) merge(s *shard, i int, words []uint64) {
+func (f *filler) merge(s *shard, i int, words []uint64) {
 	old, at := s.bucket(i), 0
-	l.out = l.out[:0]
+	f.out = f.out[:0]
 	for len(words) > 0 {
-		tag := uint32(words[0] >> keyShift)
+		tag := uint32(words[0] >> tagShift)
 		from, to := find(old[at:], tag)
 		from, to = from+at, to+at
-		l.out = append(l.out, old[at:from]...)
-		have := decode(old[from:to], l.items[:0])
-		for len(words) > 0 && uint32(words[0]>>keyShift) == tag {
-			have.add(l.numbers[words[0]&(1<<indexBits-1)], l.caps[words[0]>>indexBits&(1<<capBits-1)])
+		f.out = append(f.out, old[at:from]...)
+		have := decode(old[from:to], f.items[:0])
+		for len(words) > 0 && uint32(words[0]>>tagShift) == tag {
+			have.add(uint32(words[0]&maxNumber), caps[words[0]>>capShift&(1<<capBits-1)])
 			words = words[1:]
 		}
-		l.out = have.encode(l.out, tag)
+		f.out = have.encode(f.out, tag)
 		if have.items != nil {
-			l.items = have.items
+			f.items = have.items
 		}
 		if from == to {
 			s.entries++
 		}
 		at = to
 	}
-	l.out = append(l.out, old[at:]...)
-	s.replace(i, l.out)
+	f.out = append(f.out, old[at:]...)
+	s.replace(i, f.out)
 }

@@ -151,6 +151,36 @@ func (s *shard) part() {
 	}
 }
 
+// settle gives up what is unused, for a shard that has been filled.
+func (s *shard) settle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tidy(1 << 20)
+}
+
+// tidy moves the buckets into a slab of their own size, if more than one part in
+// `of` of this one is not in use.
+func (s *shard) tidy(of int) {
+	used := 0
+	for _, b := range s.buckets {
+		if b.used > 0 {
+			used += roomFor(int(b.used))
+		}
+	}
+	if cap(s.slab.bytes)-used <= used/of {
+		return
+	}
+	next := slab{bytes: make([]byte, 0, used)}
+	for i := range s.buckets {
+		if b := &s.buckets[i]; b.used > 0 {
+			at := next.take(int(b.used))
+			copy(next.bytes[at:], s.bucket(i))
+			b.at = at
+		}
+	}
+	s.slab = next
+}
+
 // list appends the records of tag to out.
 func (s *shard) list(tag uint32, out []uint32) (_ []uint32, over, ok bool) {
 	s.mu.RLock()

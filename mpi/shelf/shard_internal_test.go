@@ -13,8 +13,8 @@ func TestShard(t *testing.T) {
 	t.Parallel()
 	const tags, limit = 30_000, 50
 	r := rand.New(rand.NewPCG(5, 5))
-	l := New().Loader()
-	s, want := &l.s.shards[0], map[uint32]map[uint32]bool{}
+	all := New()
+	s, want := &all.shards[0], map[uint32]map[uint32]bool{}
 	draw := func() (tag, n uint32) {
 		tag = uint32(r.IntN(tags)) * (1<<32/tags + 1) // spread over the first bits, as hashes are
 		if r.IntN(4) == 0 {
@@ -48,10 +48,9 @@ func TestShard(t *testing.T) {
 				continue
 			}
 			want[tag][n] = true
-			l.numbers = append(l.numbers, n)
-			l.words = append(l.words, uint64(tag)<<keyShift|uint64(slices.Index(l.caps, limit))<<indexBits|uint64(len(l.numbers)-1))
+			all.wait(0, uint64(tag)<<tagShift|uint64(slices.Index(caps, limit))<<capShift|uint64(n))
 		}
-		l.Flush()
+		all.fillAll()
 	}
 	entries := 0
 	for tag, ns := range want {

@@ -13,8 +13,9 @@ import (
 
 // Shelf holds lists of records by key. Safe for concurrent use.
 type Shelf struct {
-	shards [1 << shardBits]shard
-	ids    *ids
+	shards  [1 << shardBits]shard
+	waiting [1 << shardBits]waiting
+	ids     *ids
 	// changing orders the changes of one record.
 	changing [256]sync.Mutex
 	mu       sync.Mutex
@@ -70,9 +71,10 @@ func (s *Shelf) put(p put) {
 	}
 }
 
-// Loaded says that all Loaders are through: the changes that came meanwhile are
-// made.
+// Loaded says that all stored records were given to Load: the changes that came
+// meanwhile are made.
 func (s *Shelf) Loaded() {
+	s.fillAll()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.putOff {

@@ -10,6 +10,7 @@ import (
 
 	"hutong/fhir"
 	"hutong/fhir/rest"
+	"hutong/fhir/search"
 	"hutong/fhir/store"
 	"hutong/gateway/audit"
 	"hutong/gateway/principal"
@@ -166,4 +167,35 @@ func (e *Exchange) ownPerson(c *gin.Context, p *principal.Principal) error {
 		return fhir.Errorf(fhir.NotFound, "no such person")
 	}
 	return nil
+}
+
+// LoadIndex has the index take in all Patients of the store at once. Conflict if it
+// knows any already.
+func (e *Exchange) LoadIndex(ctx context.Context, o mpi.LoadOptions) (*mpi.Loaded, error) {
+	return e.index.Load(ctx, o, func(yield func(fhir.Key) error) error { return e.patients(ctx, yield) })
+}
+
+// patients yields the keys of all Patients, as of one moment.
+func (e *Exchange) patients(ctx context.Context, yield func(fhir.Key) error) error {
+	snap, err := e.Store.Snapshot(ctx, 0)
+	if err != nil {
+		return err
+	}
+	defer snap.Close()
+	q := &search.Query{Type: "Patient", Count: 1000, Restriction: search.Unrestricted()}
+	for {
+		page, err := snap.Search(ctx, q)
+		if err != nil {
+			return err
+		}
+		for i := range page.Matches {
+			if err := yield(page.Matches[i].Key); err != nil {
+				return err
+			}
+		}
+		if page.Next == nil {
+			return nil
+		}
+		q.After = page.Next
+	}
 }

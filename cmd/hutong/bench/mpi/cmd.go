@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -19,7 +20,7 @@ import (
 
 // Cmd is `hutong bench mpi`.
 type Cmd struct {
-	Persons    int    `placeholder:"PERSONS" help:"Feed the index the records of so many seeded people, and ask it for them: in process, over HTTP, after a restart."`
+	Persons    int    `placeholder:"PERSONS" help:"Fill the index with the records of so many seeded people at once, start it again, ask it for them, in process and over HTTP, and feed it the last of them."`
 	Queries    int    `default:"2000" help:"Matches to ask for, with --persons."`
 	Batch      int    `placeholder:"PERSONS" help:"Match a file of so many seeded people, as 'hutong mpi match' does."`
 	Accuracy   int    `placeholder:"PERSONS" help:"Measure precision and recall on so many seeded people."`
@@ -112,13 +113,22 @@ func spent() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// peak is the most memory that this process has had, in MiB.
+// peak is the most memory that this process has had since freshPeak, in MiB.
 func peak() float64 {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
 		return 0
 	}
-	return float64(u.Maxrss) / 1024 // KiB on Linux
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	var kib float64
+	_, _ = fmt.Sscan(rest, &kib) // 0 where the system does not tell
+	return kib / 1024
+}
+
+// freshPeak has peak begin anew, without what the stages before left behind.
+func freshPeak() {
+	debug.FreeOSMemory()
+	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) // where it cannot be, peak counts from the start
 }
 
 // timed runs a stage and adds its time by the clock and by the processors.

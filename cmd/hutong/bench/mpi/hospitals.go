@@ -16,7 +16,8 @@ import (
 // for, stay.
 type hospitals struct {
 	singles int
-	taken   int // records drawn
+	taken   int  // records drawn
+	passing bool // each is read once, and then forgotten
 	last    []sent
 	asked   [][]byte // drawn evenly from all (Vitter's algorithm R)
 	mu      sync.Mutex
@@ -30,56 +31,45 @@ type sent struct {
 }
 
 func newHospitals(queries, persons int) *hospitals {
-	return &hospitals{singles: min(singles, persons/2), asked: make([][]byte, 0, queries), now: map[fhir.Key]*people.Record{}}
+	return &hospitals{singles: max(2, min(singles, persons/2)), asked: make([][]byte, 0, queries), now: map[fhir.Key]*people.Record{}}
 }
 
-// Sizes of what draw gives.
-const (
-	perCommit = 64
-	commitsOf = 64 // households are spread over so many commits
-)
-
-// draw makes commits of the records of n persons, but for the last ones.
-func (s *hospitals) draw(ctx context.Context, seed uint64, n int, commits chan<- []sent) error {
+// draw gives the keys of the records of n persons, but for the last ones: the
+// reader of a key takes its record away.
+func (s *hospitals) draw(seed uint64, n int, give func(fhir.Key) error) error {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	var waiting []sent
-	give := func(all []sent) error {
-		for first := range commitsOf {
-			var commit []sent
-			for i := first; i < len(all); i += commitsOf {
-				commit = append(commit, all[i])
-			}
-			if len(commit) == 0 {
-				continue
-			}
-			select {
-			case commits <- commit:
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-		}
-		return nil
-	}
+	waiting := make([]sent, 0, s.singles)
+	s.passing = true
+	defer func() { s.passing = false }()
 	var err error
 	people.Generate(seed, n, func(r people.Record) bool {
-		waiting = append(waiting, sent{fhir.Key{Type: "Patient", ID: fmt.Sprint("p", s.taken)}, &r})
+		next := sent{keyOf(s.taken), &r}
 		s.taken++
 		if len(s.asked) < cap(s.asked) {
 			s.asked = append(s.asked, r.Patient())
 		} else if at := rng.IntN(s.taken); at < len(s.asked) {
 			s.asked[at] = r.Patient()
 		}
-		if len(waiting) == s.singles+perCommit*commitsOf {
-			err = give(waiting[:perCommit*commitsOf])
-			waiting = append([]sent(nil), waiting[perCommit*commitsOf:]...)
+		if len(waiting) < s.singles {
+			waiting = append(waiting, next)
+			return true
 		}
+		at := s.taken % s.singles
+		first := waiting[at]
+		waiting[at] = next
+		s.hold([]sent{first})
+		err = give(first.key)
 		return err == nil
 	})
-	if err != nil {
-		return err
-	}
-	s.last = waiting[max(0, len(waiting)-s.singles):]
-	return give(waiting[:len(waiting)-len(s.last)])
+	rng.Shuffle(len(waiting), func(i, j int) { waiting[i], waiting[j] = waiting[j], waiting[i] }) // a commit has one record of many households
+	s.last = waiting
+	return err
+}
+
+// keyOf spreads the records over the ids, as a server's ids are spread: those of
+// a person, or of a household, do not lie side by side.
+func keyOf(number int) fhir.Key {
+	return fhir.Key{Type: "Patient", ID: fmt.Sprintf("p%08x", uint32(number)*0x9e3779b1)} // odd: each number has its own
 }
 
 // hold makes records readable and gives their versions.
@@ -94,15 +84,6 @@ func (s *hospitals) hold(records []sent) []fhir.Version {
 	return out
 }
 
-// drop forgets records that the index has taken in.
-func (s *hospitals) drop(records []sent) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, r := range records {
-		delete(s.now, r.key)
-	}
-}
-
 func version(k fhir.Key) fhir.Version {
 	return fhir.Version{Key: k, VersionID: 1, Method: fhir.Updated, LastUpdated: people.Today}
 }
@@ -111,6 +92,9 @@ func version(k fhir.Key) fhir.Version {
 func (s *hospitals) read(_ context.Context, k fhir.Key) (fhir.Resource, error) {
 	s.mu.Lock()
 	r := s.now[k]
+	if s.passing {
+		delete(s.now, k)
+	}
 	s.mu.Unlock()
 	if r == nil {
 		return fhir.Resource{}, fhir.E(fhir.NotFound)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
+	"hutong/fhir"
 	"hutong/fhir/store/disk"
 	"hutong/mpi"
 	"hutong/mpi/rest"
@@ -31,58 +33,62 @@ const (
 	askers  = 2
 )
 
-// singles is how many records are fed one by one, at most: they are what a
-// durable feed is measured on.
-const singles = 20_000
+// singles is how many records are fed, at most, after the fill: half of them one
+// by one, half of them in commits of perCommit.
+const (
+	singles   = 40_000
+	perCommit = 64
+)
 
-// index fills an index with the records of n persons, feeds the last of them one
-// by one, and asks for some of them: in process, over HTTP, and once more after a
-// restart.
+// memoryLimit is what Go may take, as GOMEMLIMIT would say to a server.
+const memoryLimit = 4 << 30
+
+// index fills an index with the records of n persons at once, starts it again,
+// asks it for some of them, in process and over HTTP, and feeds it the last.
 func (c *Cmd) index(ctx context.Context, rep *Report, dir string, n int) error {
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(memoryLimit))
 	src := newHospitals(c.Queries, n)
 	name := filepath.Join(dir, "store")
+	if err := c.fill(ctx, rep, name, src, n); err != nil {
+		return err
+	}
+	freshPeak()
+	begin := time.Now()
 	x, shut, err := openIndex(ctx, name, src)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(x.Warm(ctx), c.fill(ctx, rep, x, src, n), c.feed(ctx, rep, x, src)); err != nil {
-		shut()
-		return err
-	}
-	if took := x.Stats().Feeds; took != int64(src.taken) {
-		shut()
-		return fmt.Errorf("%d records were given, %d were taken in", src.taken, took)
-	}
-	if err := shut(); err != nil {
-		return err
-	}
-	begin := time.Now()
-	if x, shut, err = openIndex(ctx, name, src); err != nil {
-		return err
-	}
 	defer shut()
 	queries := src.queries()
-	if _, err := x.Match(ctx, queries[0], mpi.MatchOptions{}); err != nil {
+	match := func(ctx context.Context, i int) error {
+		_, err := x.Match(ctx, queries[i], mpi.MatchOptions{})
+		return err
+	}
+	if err := match(ctx, 0); err != nil {
 		return err
 	}
 	rep.add("restart to first match", time.Since(begin).Seconds(), "s")
+	c.say("restart to first match: %.2f s", time.Since(begin).Seconds())
 	if err := c.warm(ctx, rep, x); err != nil {
 		return err
 	}
 	for _, name := range []string{"match, cold caches", "match"} {
-		err := c.ask(ctx, rep, name, queries, func(ctx context.Context, q []byte) error {
-			_, err := x.Match(ctx, q, mpi.MatchOptions{})
-			return err
-		})
-		if err != nil {
+		if err := c.many(ctx, rep, name, askers, len(queries), match); err != nil {
 			return err
 		}
 	}
 	if err := c.overHTTP(ctx, rep, x, queries); err != nil {
 		return err
 	}
+	if err := c.feed(ctx, rep, x, src); err != nil {
+		return err
+	}
+	if err := c.many(ctx, rep, "match, after the feeds", askers, len(queries), match); err != nil {
+		return err
+	}
 	rep.add("index: size on disk", size(name), "MiB")
-	rep.add("peak memory", peak(), "MiB")
+	rep.add("peak memory, from the restart", peak(), "MiB")
+	c.say("index on disk %.0f MiB, peak from the restart %.0f MiB", size(name), peak())
 	return nil
 }
 
@@ -99,98 +105,96 @@ func (c *Cmd) warm(ctx context.Context, rep *Report, x *mpi.Index) error {
 	return nil
 }
 
-// fill takes in the records of n persons, all but the last, in commits of many
-// as an import makes them: records that follow each other are mostly of one
-// household, so each commit has one of many.
-func (c *Cmd) fill(ctx context.Context, rep *Report, x *mpi.Index, src *hospitals, n int) error {
-	begin, filled := time.Now(), atomic.Int64{}
-	commits := make(chan []sent, feeders)
-	err := c.timed(rep, "fill", func() error {
-		g, ctx := errgroup.WithContext(ctx)
-		g.Go(func() error {
-			defer close(commits)
-			return src.draw(ctx, c.Seed, n, commits)
-		})
-		for range feeders {
-			g.Go(func() error {
-				for commit := range commits {
-					x.Committed(ctx, src.hold(commit))
-					src.drop(commit)
-					if done := filled.Add(int64(len(commit))); done/100_000 != (done-int64(len(commit)))/100_000 {
-						c.say("  %d records, %.0f s, peak %.0f MiB", done, time.Since(begin).Seconds(), peak())
-					}
-				}
-				return nil
-			})
+// fill takes in the records of n persons, all but the last, as a region's first
+// load does.
+func (c *Cmd) fill(ctx context.Context, rep *Report, name string, src *hospitals, n int) error {
+	freshPeak()
+	x, shut, err := openIndex(ctx, name, src)
+	if err != nil {
+		return err
+	}
+	var last atomic.Int64
+	begin := time.Now()
+	progress := func(stage string, done, total int) {
+		if now, was := int64(time.Since(begin).Seconds()/10), last.Load(); now != was && last.CompareAndSwap(was, now) {
+			c.say("  %s: %d of %d, %.0f s, %.0f s of processor, peak %.0f MiB", stage, done, total, time.Since(begin).Seconds(), spent().Seconds(), peak())
 		}
-		return g.Wait()
+	}
+	cpu, got := spent(), &mpi.Loaded{}
+	err = c.timed(rep, "fill", func() (err error) {
+		got, err = x.Load(ctx, mpi.LoadOptions{Dir: filepath.Dir(name), Progress: progress}, func(give func(fhir.Key) error) error { return src.draw(c.Seed, n, give) })
+		return err
 	})
-	rep.add("filled", float64(filled.Load()), "")
-	rep.add("filled, durable", float64(filled.Load())/time.Since(begin).Seconds(), "1/s")
-	return err
+	if err := errors.Join(err, shut()); err != nil {
+		return err
+	}
+	if got.Records+len(src.last) != src.taken {
+		return fmt.Errorf("%d records were drawn, %d of them loaded and %d kept for later", src.taken, got.Records, len(src.last))
+	}
+	rep.add("filled: records", float64(got.Records), "")
+	rep.add("filled: persons", float64(got.Persons), "")
+	rep.add("filled: tasks", float64(got.Tasks), "")
+	rep.add("fill: processor, a record, drawn included", float64((spent()-cpu)/time.Microsecond)/float64(got.Records), "us")
+	rep.add("fill: peak memory", peak(), "MiB")
+	c.say("filled: %+v, %.0f us of processor a record", *got, float64((spent()-cpu)/time.Microsecond)/float64(got.Records))
+	return nil
 }
 
-// feed takes in the records that fill left, one by one.
+// feed takes in the records that fill left: half of them one by one, the others
+// in commits of many.
 func (c *Cmd) feed(ctx context.Context, rep *Report, x *mpi.Index, src *hospitals) error {
 	versions := src.hold(src.last)
-	var next atomic.Int64
+	one, groups := versions[:len(versions)/2], slices.Collect(slices.Chunk(versions[len(versions)/2:], perCommit))
+	err := c.many(ctx, rep, "feed", feeders, len(one), func(ctx context.Context, i int) error { return x.Feed(ctx, one[i].Key, 1) })
+	if err != nil {
+		return err
+	}
 	begin := time.Now()
-	err := c.timed(rep, "feed", func() error {
-		g, ctx := errgroup.WithContext(ctx)
-		for range feeders {
-			g.Go(func() error {
-				for {
-					i := int(next.Add(1)) - 1
-					if i >= len(versions) {
-						return nil
-					}
-					if err := x.Feed(ctx, versions[i].Key, 1); err != nil {
-						return err
-					}
-				}
-			})
-		}
-		return g.Wait()
-	})
+	err = c.many(ctx, rep, "feed of a commit", feeders, len(groups), func(ctx context.Context, i int) error { return x.FeedAll(ctx, groups[i]) })
+	if err != nil {
+		return err
+	}
+	rate := float64(len(versions)-len(one)) / time.Since(begin).Seconds()
 	rep.add("feeds", float64(len(versions)), "")
-	rep.add("feeds, durable", float64(len(versions))/time.Since(begin).Seconds(), "1/s")
-	return err
+	rep.add("feeds in commits, durable", rate, "1/s")
+	c.say("feeds in commits of %d: %.0f a second", perCommit, rate)
+	if took := x.Stats().Feeds; took != int64(len(versions)) {
+		return fmt.Errorf("%d records were fed, %d were taken in", len(versions), took)
+	}
+	return nil
 }
 
-// ask sends queries from all askers and reports the times.
-func (c *Cmd) ask(ctx context.Context, rep *Report, name string, queries [][]byte, do func(context.Context, []byte) error) error {
-	times := make([]time.Duration, len(queries))
+// many does n things, so many at a time, and reports how long each took.
+func (c *Cmd) many(ctx context.Context, rep *Report, name string, at, n int, do func(ctx context.Context, i int) error) error {
+	times := make([]time.Duration, n)
 	var next atomic.Int64
 	begin, cpu := time.Now(), spent()
 	g, ctx := errgroup.WithContext(ctx)
-	for range askers {
+	for range at {
 		g.Go(func() error {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(queries) {
-					return nil
-				}
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
 				at := time.Now()
-				if err := do(ctx, queries[i]); err != nil {
+				if err := do(ctx, i); err != nil {
 					return err
 				}
 				times[i] = time.Since(at)
 			}
+			return nil
 		})
 	}
-	if err := g.Wait(); err != nil {
+	if err := g.Wait(); err != nil || n == 0 {
 		return err
 	}
-	wall := time.Since(begin)
+	rate, each := float64(n)/time.Since(begin).Seconds(), float64((spent()-cpu)/time.Microsecond)/float64(n)
 	slices.Sort(times)
 	ms := func(q float64) float64 {
-		return float64(times[int(q*float64(len(times)-1))]) / float64(time.Millisecond)
+		return float64(times[int(q*float64(n-1))]) / float64(time.Millisecond)
 	}
 	rep.add(name+": p50", ms(0.5), "ms")
 	rep.add(name+": p99", ms(0.99), "ms")
-	rep.add(name+": rate", float64(len(queries))/wall.Seconds(), "1/s")
-	rep.add(name+": processor each", float64((spent()-cpu)/time.Microsecond)/float64(len(queries)), "us")
-	c.say("%s: p50 %.2f ms, p99 %.2f ms, %.0f a second", name, ms(0.5), ms(0.99), float64(len(queries))/wall.Seconds())
+	rep.add(name+": rate", rate, "1/s")
+	rep.add(name+": processor each", each, "us")
+	c.say("%s: p50 %.2f ms, p99 %.2f ms, %.0f a second, %.0f us of processor each", name, ms(0.5), ms(0.99), rate, each)
 	return nil
 }
 
@@ -214,8 +218,8 @@ func (c *Cmd) overHTTP(ctx context.Context, rep *Report, x *mpi.Index, queries [
 	defer wg.Wait()
 	defer srv.Close()
 	url := fmt.Sprintf("http://%s/Patient/$match", l.Addr())
-	return c.ask(ctx, rep, "$match over HTTP", queries, func(ctx context.Context, q []byte) error {
-		body := fmt.Sprintf(`{"resourceType":"Parameters","parameter":[{"name":"resource","resource":%s}]}`, q)
+	return c.many(ctx, rep, "$match over HTTP", askers, len(queries), func(ctx context.Context, i int) error {
+		body := fmt.Sprintf(`{"resourceType":"Parameters","parameter":[{"name":"resource","resource":%s}]}`, queries[i])
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader([]byte(body)))
 		if err != nil {
 			return err
