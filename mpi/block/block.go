@@ -29,9 +29,10 @@ const (
 	ByNamePlace                   // sound of the name and the place
 	ByPart                        // Wide only: two of family, given, birth year, place, line and month-day
 	ByDeletion                    // Wide only: birth date, line or number less one character
+	ByChild                       // small children: birth date and district, for want of a name
 )
 
-var passNames = [...]string{"", "id", "id-prefix", "id-repair", "phone", "name-year", "family-birth", "given-birth", "fuzzy-year", "name-day", "address", "name-place", "part", "deletion"}
+var passNames = [...]string{"", "id", "id-prefix", "id-repair", "phone", "name-year", "family-birth", "given-birth", "fuzzy-year", "name-day", "address", "name-place", "part", "deletion", "child"}
 
 // String is the pass's name in reports.
 func (p Pass) String() string { return passNames[p] }
@@ -96,7 +97,25 @@ func Keys(r *normal.Record, now time.Time) []Key {
 			b.name(n, births, r.Addresses)
 		}
 	}
+	b.child(r, now)
 	return b.keys
+}
+
+// namedBy is how many years after its birth a newborn's record, which has no name,
+// is still looked for.
+const namedBy = 6
+
+// child adds the meeting point of a newborn without a name and its later records,
+// whose telephone may be another.
+func (b *builder) child(r *normal.Record, now time.Time) {
+	if !r.Birth.Full() || now.Year()-r.Birth.Year > namedBy {
+		return
+	}
+	for i := range r.Addresses {
+		if a := &r.Addresses[i]; a.District != "" || a.City != "" {
+			b.add(ByChild, r.Birth.String(), a.City, a.District)
+		}
+	}
 }
 
 type builder struct {

@@ -67,6 +67,35 @@ func TestMeet(t *testing.T) {
 	}
 }
 
+// TestChildrenMeet: a newborn's record has no name, and its later ones may have
+// another telephone; day and district bring them together, not the grown-up.
+func TestChildrenMeet(t *testing.T) {
+	t.Parallel()
+	at := func(r *normal.Record, district string) *normal.Record {
+		r.Addresses = []normal.Address{normal.NewAddress("重庆市", "重庆市", district, "", "", "")}
+		return r
+	}
+	born := at(rec("贾诗之子", "2026-01-25", "13812345678", profiles.NewbornTemp, "m1-20260125-1"), "渝北区")
+	for _, c := range []struct {
+		name  string
+		other *normal.Record
+		want  bool
+	}{
+		{"the child, another telephone", at(rec("万子墨", "2026-01-25", "13900000001"), "渝北区"), true},
+		{"another district", at(rec("万子墨", "2026-01-25", "13900000001"), "江北区"), false},
+		{"another day", at(rec("万子墨", "2026-01-24", "13900000001"), "渝北区"), false},
+	} {
+		if got := meet(born, c.other); got != c.want {
+			t.Errorf("%s: meet %v", c.name, got)
+		}
+	}
+	for _, k := range block.Keys(at(rec("万子墨", "1999-01-25", ""), "渝北区"), now) {
+		if k.Pass == block.ByChild {
+			t.Error("a grown-up has the key of a child")
+		}
+	}
+}
+
 func TestWideHoldsKeys(t *testing.T) {
 	t.Parallel()
 	r := rec("张伟", "1980-05-01", "13812345678", profiles.CitizenID, "11010519491231002X")

@@ -1,6 +1,8 @@
 package link
 
 import (
+	"time"
+
 	"hutong/mpi/normal"
 	"hutong/mpi/score"
 )
@@ -12,9 +14,9 @@ const SamePerson Reason = "name-birth-sex-and-contact"
 // demographic reports records that name, birth date and sex show to be one
 // person, with a probability from which the model says that people may be linked
 // unasked (Thresholds.Link; 0 is never). That weighs how rare the name is against
-// how many people the region has; what must agree besides is an and, not a sum:
-// no field makes up for another. What could be a twin or a relative under a
-// shared roof is left to humans, and so is all that a number speaks against.
+// how many people the region has, and one person against two of a household; what
+// must agree besides is an and, not a sum: no field makes up for another. What
+// could be a twin is left to humans, and so is all that a number speaks against.
 func (r *Rules) demographic(a, b *normal.Record, s *score.Result) bool {
 	v := &s.Vector
 	switch {
@@ -22,43 +24,54 @@ func (r *Rules) demographic(a, b *normal.Record, s *score.Result) bool {
 		v[score.Citizen] != score.Silent && v[score.Citizen] != score.CitizenRepaired && v[score.Citizen] != score.CitizenInvalid,
 		v[score.Cards] == score.CardsDifferent:
 		return false
-	case sameBirth(a, b, v):
-		return true
+	case unnamed(a) || unnamed(b):
+		return r.sameBirth(a, b, s)
 	case s.Probability < r.model.Thresholds.Link || likeTwins(a, b, s):
-		return false
-	case v[score.Family] == score.NameDifferent && v[score.Given] == score.NameExact:
-		// A child of a new marriage has another family name, but kept its given one.
-		return hanNames(a, b) && certainBirth(a, b, v) && v[score.Sex] == score.Same && household(v)
-	case !nameAlike(v[score.Family]) || !nameAlike(v[score.Given]):
 		return false
 	case v[score.Sex] == score.Different:
 		// Beside all else that a household knows, the sex was mistaken.
-		return oneHanName(a, b, s) && certainBirth(a, b, v) && household(v)
-	case certainBirth(a, b, v):
-		return v[score.Sex] == score.Same && nameEqual(a, b, s) || contact(v) || v[score.Place] == score.PlaceExact
-	case v[score.Family] != score.NameExact || v[score.Given] != score.NameExact:
+		return nameEqual(a, b, s) && certainBirth(a, b, v) && contact(v)
+	case v[score.Family] == score.NameDifferent && v[score.Given] == score.NameExact:
+		// A child of a new marriage has another family name, but kept its given one.
+		return hanNames(a, b) && certainBirth(a, b, v) && contact(v)
+	case v[score.Family] == score.NameExact && v[score.Given] == score.NameTypo && hanNames(a, b):
+		// The characters of the given name exchanged; who is born on that day in
+		// that house and has the same characters is nobody else, or a twin.
+		return certainBirth(a, b, v) && contact(v)
+	case !nameAlike(v[score.Family]) || !nameAlike(v[score.Given]):
 		return false
-	case nearBirth(v):
-		// A date that was mistyped, cut short or taken from another calendar needs
-		// the name and the telephone, or the name and the door, to be the very same.
-		return v[score.Phone] == score.Same || v[score.Line] == score.PlaceExact || v[score.Line] == score.PlaceClose && v[score.Place] == score.PlaceExact
+	case certainBirth(a, b, v):
+		return contact(v) || v[score.Place] == score.PlaceExact || nameEqual(a, b, s) && s.Probability >= bare
+	case v[score.Birth] == score.Silent:
+		// No Chinese child is given the name of an elder of the house.
+		return (hanNames(a, b) || nameEqual(a, b, s)) && contact(v)
 	}
-	// Without a date it takes the telephone, and a Chinese name: no child is given
-	// that of an elder of the house.
-	return v[score.Birth] == score.Silent && hanNames(a, b) && v[score.Sex] == score.Same && household(v)
+	// A date that was mistyped, cut short or taken from another calendar.
+	return nearBirth(v) && contact(v)
 }
 
-// household is the telephone in common, and no other address.
-func household(v *score.Vector) bool {
-	return v[score.Phone] == score.Same && (v[score.Line] == score.Silent || contactLine(v))
+// bare is the probability that it takes at least where nothing but name, birth
+// date and sex agree: how common a name is among the people of one town and age is
+// known on average only.
+const bare = 0.999
+
+// mistakenSex reports one and the same person with an equal valid citizen id, of
+// whose two records one, and only one, states another sex than the id (ID-11).
+// Without a threshold of the region's own, humans are asked.
+func (r *Rules) mistakenSex(a, b *normal.Record, s *score.Result, now time.Time) bool {
+	v := &s.Vector
+	return r.model.Thresholds.Link > 0 && s.Probability >= r.model.Thresholds.Link && crossed(a, now) != crossed(b, now) &&
+		nameAlike(v[score.Family]) && nameAlike(v[score.Given]) && v[score.Birth] != score.BirthDifferent
 }
 
 // sameBirth reports a newborn's record without a name, and that of a child of the
-// same day, sex and telephone: the mother's. A multiple birth is stated on the
-// newborn's record (ID-09); then only the same order of birth will do.
-func sameBirth(a, b *normal.Record, v *score.Vector) bool {
-	return (unnamed(a) || unnamed(b)) && a.Order == b.Order && a.Multiple == b.Multiple &&
-		certainBirth(a, b, v) && v[score.Sex] == score.Same && (v[score.Phone] == score.Same || oneFlat(a, b))
+// same day and sex: by the mother's telephone, the flat, or a line that is as rare
+// as the region asks. A multiple birth is stated on the newborn's record (ID-09);
+// then only the same order of birth will do.
+func (r *Rules) sameBirth(a, b *normal.Record, s *score.Result) bool {
+	v := &s.Vector
+	return a.Order == b.Order && a.Multiple == b.Multiple && certainBirth(a, b, v) && v[score.Sex] != score.Different &&
+		(v[score.Phone] == score.Same || oneFlat(a, b) || contactLine(v) && r.model.NoStranger(s) >= r.model.Thresholds.Link)
 }
 
 // oneFlat reports addresses of one room, not only of one house.

@@ -6,6 +6,7 @@ package link
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"hutong/mpi/normal"
@@ -131,6 +132,9 @@ func (r *Rules) judge(a, b *normal.Record, s *score.Result, now time.Time) (Kind
 		return Never, []Reason{reason}
 	}
 	if s.Vector[score.Citizen] == score.CitizenEqual {
+		if r.mistakenSex(a, b, s, now) {
+			return Link, []Reason{SamePerson, SexContradicts}
+		}
 		return sameCitizen(a, b, s, now)
 	}
 	if len(strong) >= 2 && samePerson(a, b, s) && !likeTwins(a, b, s) {
@@ -175,7 +179,7 @@ func crossed(r *normal.Record, now time.Time) bool {
 // nameHigh is what ID-11 calls a high similarity of a name part.
 func nameHigh(l score.Level) bool {
 	switch l {
-	case score.Silent, score.NameExact, score.NameSound, score.NameFuzzy, score.NameLook, score.NameTypo, score.NameSwapped:
+	case score.Silent, score.NameExact, score.NameSound, score.NameFuzzy, score.NameLook, score.NameTypo, score.NameKin, score.NameSwapped:
 		return true
 	}
 	return false
@@ -259,20 +263,25 @@ func newborn(r *normal.Record) string {
 // likeTwins reports what siblings born together look like on paper: the same
 // birth date, family name and household, but a given name that is not the
 // same, or a multiple birth stated. A brother and a sister have two names: one
-// whole Chinese name on both is one person whose sex was mistaken.
+// name on both is one person whose sex was mistaken. The same characters in
+// another order are a slip, unless a multiple birth is stated.
 func likeTwins(a, b *normal.Record, s *score.Result) bool {
 	if s.Vector[score.Birth] != score.BirthExact || s.Vector[score.Citizen] == score.CitizenEqual {
 		return false
 	}
 	household := s.Vector[score.Phone] == score.Same || s.Vector[score.Line] == score.PlaceExact
-	other := s.Vector[score.Given] >= score.NameClose && s.Vector[score.Given] != score.NameSwapped && s.Vector[score.Given] != score.NameLook || s.Vector[score.Sex] == score.Different && !oneHanName(a, b, s)
-	hanTypo := s.Vector[score.Given] == score.NameTypo && hanNames(a, b)
+	other := s.Vector[score.Given] >= score.NameClose && s.Vector[score.Given] != score.NameSwapped && s.Vector[score.Given] != score.NameLook ||
+		s.Vector[score.Sex] == score.Different && (s.Vector[score.Given] == score.Silent || !nameEqual(a, b, s))
+	hanTypo := s.Vector[score.Given] == score.NameTypo && hanNames(a, b) && (!exchanged(a, b) || a.Multiple || b.Multiple)
 	return (household || a.Multiple && b.Multiple) && (other || hanTypo)
 }
 
-// oneHanName reports one and the same whole Chinese name.
-func oneHanName(a, b *normal.Record, s *score.Result) bool {
-	return s.Vector[score.Family] == score.NameExact && s.Vector[score.Given] == score.NameExact && hanNames(a, b)
+// exchanged reports given names of the same characters in another order.
+func exchanged(a, b *normal.Record) bool {
+	x, y := []rune(a.Name().Given), []rune(b.Name().Given)
+	slices.Sort(x)
+	slices.Sort(y)
+	return slices.Equal(x, y)
 }
 
 // hanNames: one character apart is a slip between strangers' records, but the

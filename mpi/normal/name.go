@@ -76,7 +76,8 @@ func (n *Name) sound() {
 }
 
 // divide tells family from given name: Chinese names begin with the family
-// name; a Latin text is taken to end with it unless it reads as pinyin.
+// name; a Latin text is taken to end with it unless it reads as pinyin, or as a
+// Chinese name in another spelling (yip wah).
 func divide(full string) (family, given string) {
 	if han(full) {
 		return SplitHan(full)
@@ -85,7 +86,7 @@ func divide(full string) (family, given string) {
 	if len(words) < 2 {
 		return full, ""
 	}
-	if last := len(words) - 1; !Syllabic(words[0]) {
+	if last := len(words) - 1; !Syllabic(words[0]) && (surnames().spelling[words[0]] == nil || respelled(strings.Join(words[1:], " ")) == nil) {
 		return words[last], strings.Join(words[:last], " ")
 	}
 	return words[0], strings.Join(words[1:], "")

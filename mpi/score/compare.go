@@ -11,11 +11,6 @@ import (
 func Compare(a, b *normal.Record) Vector {
 	var v Vector
 	v[Family], v[Given] = names(a, b)
-	for _, f := range [2]Field{Family, Given} {
-		if v[f] == NameKin {
-			v[f] = NameTypo
-		}
-	}
 	v[Birth] = births(a.Birth, b.Birth)
 	v[Sex] = sexes(a.Sex, b.Sex)
 	v[Citizen] = citizens(a, b)
@@ -72,7 +67,7 @@ func namePair(a, b *normal.Name) (family, given Level) {
 		return NameSound, NameSound
 	}
 	family, given = familyLevel(a, b), givenLevel(a, b)
-	if rank(family)+rank(given) > 2*rank(NameSwapped) && swapped(a, b) {
+	if rank(family)+rank(given) > rank(NameDifferent) && swapped(a, b) {
 		return NameSwapped, NameSwapped
 	}
 	return family, given

@@ -189,7 +189,7 @@ func (c *Comparer) hanName(a, b wholeName) (family, given Level) {
 	} else if a.given != b.given {
 		given = c.han(Given, a.given, b.given, givenLevel, p.given)
 	}
-	if rank(family)+rank(given) > 2*rank(NameSwapped) {
+	if rank(family)+rank(given) > rank(NameDifferent) {
 		x, y := p.name(a), p.name(b)
 		if swapped(&x, &y) {
 			return NameSwapped, NameSwapped

@@ -1,13 +1,17 @@
 package score
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // household is a third kind of pair beside one person and strangers: two
 // people of one family or address. Their family name and address agree as
 // often as one person's, the rest as seldom as strangers'. Without it, the
 // agreement of a whole address would count field by field as if each were a
-// chance of its own, and siblings would be put together. Its share is
+// chance of its own, and siblings would be put together. In files its share is
 // estimated with the rest; where a file holds no such pairs it goes to nothing.
+// In the index it is data of the model.
 type household struct {
 	prior   float64 // share of all pairs
 	rates   [AllFields][maxLevels]float64
@@ -42,11 +46,73 @@ func kin(f Field, r Rates) float64 {
 const twins = 0.01
 
 func (h *household) weigh(m *Model) {
-	for _, f := range shared {
+	for f := range h.rates {
 		for l := 1; l < len(m.rates[f]); l++ {
-			h.weights[f][l] = math.Log2(h.rates[f][l] / m.rates[f][l].U)
+			if h.rates[f][l] > 0 {
+				h.weights[f][l] = math.Log2(h.rates[f][l] / m.rates[f][l].U)
+			}
 		}
 	}
+}
+
+// kinship is the JSON form of the household of an index's model: rates as
+// fields[field][level], where a household differs from strangers.
+type kinship struct {
+	PerPerson float64                       `json:"perPerson"` // how many others live with a person
+	Fields    map[string]map[string]float64 `json:"fields"`
+}
+
+// ofKin reads the household of a model; the rates of the model stand already.
+func (m *Model) ofKin(k *kinship) error {
+	if !(k.PerPerson > 0 && (1+k.PerPerson)*m.Prior <= 0.5+1e-9) {
+		return fmt.Errorf("score: model %s: household.perPerson is not a number of people", m.Version)
+	}
+	h := &household{prior: k.PerPerson * m.Prior}
+	for f := range AllFields {
+		levels := k.Fields[f.String()]
+		for l := Level(1); int(l) < f.Levels(); l++ {
+			if p, ok := levels[f.LevelName(l)]; ok && !(p > 0 && p <= 1) {
+				return fmt.Errorf("score: model %s: household: %s.%s needs a rate in (0,1]", m.Version, f, f.LevelName(l))
+			} else if ok {
+				h.rates[f][l] = p
+			}
+		}
+	}
+	h.weigh(m)
+	m.house = h
+	return nil
+}
+
+// kinship is the JSON form of the model's household; nil if it has none.
+func (m *Model) kinship() *kinship {
+	if m.house == nil {
+		return nil
+	}
+	k := &kinship{PerPerson: m.house.prior / m.Prior, Fields: map[string]map[string]float64{}}
+	for f := range AllFields {
+		for l := Level(1); int(l) < f.Levels(); l++ {
+			if p := m.house.rates[f][l]; p > 0 {
+				if k.Fields[f.String()] == nil {
+					k.Fields[f.String()] = map[string]float64{}
+				}
+				k.Fields[f.String()][f.LevelName(l)] = p
+			}
+		}
+	}
+	return k
+}
+
+// withPrior sets the share of true pairs; those of households keep their
+// proportion to them. Half of all pairs at least are those of strangers.
+func (m *Model) withPrior(p float64) {
+	if m.house != nil {
+		h := *m.house
+		perPerson := h.prior / m.Prior
+		p = min(p, 0.5/(1+perPerson))
+		h.prior = perPerson * p
+		m.house = &h
+	}
+	m.Prior = p
 }
 
 // doubt is the share of true pairs that damaged ones make look like
@@ -72,12 +138,13 @@ func oneRoof(phone, street, line Level) bool {
 }
 
 // sum is the weight of a vector as that of a household against strangers;
-// extra is what rare values add to a field.
+// extra is what rare values add to a field. A household does not share given
+// names: how common one is does not matter, only that siblings' are alike.
 func (h *household) sum(v *Vector, extra *[AllFields]float64) float64 {
 	if !oneRoof(v[Phone], v[Street], v[Line]) {
 		return math.Inf(-1)
 	}
-	w := 0.0
+	w := h.weights[Given][v[Given]]
 	for _, f := range shared {
 		w += h.weights[f][v[f]] + extra[f]
 	}

@@ -58,7 +58,7 @@ const (
 	NameDifferent                  // neither
 	NameRemote                     // files only: faintly alike, Jaro-Winkler 0.75 and more
 	NameLook                       // one character apart, and the two look alike: 己, 已
-	NameKin                        // files only: one han character another, unlike in sound and look: how siblings are named
+	NameKin                        // one han character another, unlike in sound and look: how siblings are named
 )
 
 // Levels of Birth.

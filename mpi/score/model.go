@@ -52,7 +52,7 @@ type Frequency struct {
 	Contemporaries float64 `json:"contemporaries,omitempty"`
 }
 
-//go:embed data/hutong-zh-3.json
+//go:embed data/hutong-zh-4.json
 var defaultModel []byte
 
 //go:embed data/hutong-file-1.json
@@ -71,11 +71,12 @@ type document struct {
 	Thresholds Thresholds                       `json:"thresholds"`
 	Fields     map[string]map[string][2]float64 `json:"fields"`
 	Frequency  Frequency                        `json:"frequency"`
+	Household  *kinship                         `json:"household,omitempty"`
 }
 
 // MarshalJSON is the form that Load reads.
 func (m *Model) MarshalJSON() ([]byte, error) {
-	doc := document{m.Version, m.Prior, m.Thresholds, map[string]map[string][2]float64{}, m.Frequency}
+	doc := document{m.Version, m.Prior, m.Thresholds, map[string]map[string][2]float64{}, m.Frequency, m.kinship()}
 	for f := range AllFields {
 		levels := map[string][2]float64{}
 		for l := Level(1); int(l) < f.Levels(); l++ {
@@ -110,6 +111,9 @@ func Load(data []byte) (*Model, error) {
 		return nil, fmt.Errorf("score: model needs a version and a prior in (0,1)")
 	}
 	m.weigh()
+	if doc.Household != nil {
+		return m, m.ofKin(doc.Household)
+	}
 	return m, nil
 }
 
@@ -119,9 +123,9 @@ func Load(data []byte) (*Model, error) {
 func newer(levels map[string][2]float64, f Field, l Level) (r [2]float64, ok bool) {
 	name := f == Family || f == Given
 	switch {
-	case f >= Fields, name && (l == NameRemote || l == NameKin), f == Birth && l == BirthNear, f == Citizen && l == CitizenOther:
+	case f >= Fields, name && l == NameRemote, f == Birth && l == BirthNear, f == Citizen && l == CitizenOther:
 		return [2]float64{0.5, 0.5}, true
-	case name && l == NameLook:
+	case name && (l == NameLook || l == NameKin):
 		r, ok = levels[f.LevelName(NameTypo)]
 	case f == Birth && l == BirthLunar:
 		r, ok = levels[f.LevelName(BirthYear)]
@@ -199,6 +203,12 @@ func (m *Model) Weigh(v Vector, a, b *normal.Record) Result {
 	}
 	r.Grade = m.grade(r.Probability)
 	return r
+}
+
+// NoStranger is the probability of one person where the family is out of the
+// question, for reasons that are not weighed.
+func (m *Model) NoStranger(r *Result) float64 {
+	return Probability(r.Weight + math.Log2(m.Prior) - math.Log2(1-m.Prior))
 }
 
 func (m *Model) grade(p float64) Grade {

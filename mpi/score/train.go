@@ -23,19 +23,19 @@ const rounds = 60
 // and the prior follow by expectation maximisation over the candidate pairs,
 // started from base. Random pairs that look like one person count for u as
 // little as they are likely to be strangers. Both are smoothed by base, so that a level that the sample
-// never shows keeps a sane weight. Thresholds are base's.
+// never shows keeps a sane weight. Thresholds and what a household shares are base's.
 func Train(base *Model, s Sample, version string) *Model { return train(base, s, version, false) }
 
 // TrainFile is Train for CompareFile, with households as a third kind of pair.
 func TrainFile(base *Model, s Sample, version string) *Model { return train(base, s, version, true) }
 
 func train(base *Model, s Sample, version string, households bool) *Model {
-	m := &Model{Version: version, Prior: base.Prior, Thresholds: base.Thresholds, Frequency: base.Frequency}
+	m := &Model{Version: version, Prior: base.Prior, Thresholds: base.Thresholds, Frequency: base.Frequency, house: base.house}
 	for f := range m.rates {
 		m.rates[f] = append([]Rates(nil), base.rates[f]...)
 	}
 	candidates, strangers := tallied(s.Candidates), tallied(s.Strangers)
-	m.Prior = min(0.5, 1e3/s.Pairs)
+	m.withPrior(min(0.5, 1e3/s.Pairs))
 	m.weigh()
 	m.strangers(base, strangers)
 	m.weigh()
@@ -99,6 +99,9 @@ func (m *Model) strangers(base *Model, seen []tally) {
 	var c sums
 	for i := range seen {
 		person, family, _ := m.posterior(&seen[i].vector)
+		if m.moved == nil { // what a household shares is given, not found here
+			family = 0
+		}
 		c.add(&seen[i].vector, seen[i].n*(1-person-family))
 	}
 	for f := range m.rates {
@@ -126,11 +129,13 @@ func (m *Model) maximise(base *Model, seen []tally, pairs float64) float64 {
 		}
 		kin.add(&seen[i].vector, seen[i].n*family)
 	}
-	if m.house != nil {
-		m.house.estimate(base, &kin, kins, matches, pairs)
-	}
-	if m.moved != nil {
+	prior := min(0.5, max(1, matches)/pairs)
+	if m.moved != nil { // a file: what a household shares is estimated, too
 		m.moved.set((lefts + smoothing*few) / (matches + smoothing))
+		m.house.estimate(base, &kin, kins, matches, pairs)
+		m.Prior = prior
+	} else {
+		m.withPrior(prior)
 	}
 	moved := 0.0
 	for f := range m.rates {
@@ -140,7 +145,6 @@ func (m *Model) maximise(base *Model, seen []tally, pairs float64) float64 {
 			m.rates[f][l].M = next
 		}
 	}
-	m.Prior = min(0.5, max(1, matches)/pairs)
 	m.weigh()
 	return moved
 }
@@ -197,7 +201,7 @@ func (m *Model) WithFrequency(f Frequency) *Model {
 func (m *Model) ForRegion(population int, link float64) *Model {
 	out := *m
 	out.Version = fmt.Sprintf("%s-region-%d-link-%g", m.Version, population, link)
-	out.Prior = 1 / float64(max(population, 2))
+	out.withPrior(1 / float64(max(population, 2)))
 	out.Thresholds.Link = link
 	return &out
 }
