@@ -4,12 +4,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"hutong/mpi/batch"
+	"hutong/mpi/link"
+	"hutong/mpi/model"
+	"hutong/mpi/normal"
 	"hutong/mpi/score"
 )
 
@@ -198,5 +203,64 @@ func TestMPITrain(t *testing.T) {
 	}
 	if again, err := json.Marshal(m); err != nil || len(again) == 0 {
 		t.Error(err)
+	}
+}
+
+// TestMPIRegion: the model of a region lets records link that the one it was made
+// from asks a human about, and says in its version what was chosen.
+func TestMPIRegion(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	town, province := filepath.Join(dir, "town.json"), filepath.Join(dir, "province.json")
+	region := func(args ...string) error {
+		return run(context.Background(), append([]string{"mpi", "region"}, args...))
+	}
+	if err := region("--population", "20000", "--link", "0.99", "--out", town); err != nil {
+		t.Fatal(err)
+	}
+	if err := region("--population", "20000000", "--link", "0.999", "--model", town, "--out", province); err != nil {
+		t.Fatal(err)
+	}
+	base, err := score.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := func() *normal.Record {
+		born, _ := normal.ParseDate("1971-03-09")
+		return &normal.Record{Names: []normal.Name{normal.NewName("王伟", "", "", "")}, Birth: born, Sex: normal.Male}
+	}
+	for _, c := range []struct {
+		file, version string
+		prior, link   float64
+		want          link.Kind
+	}{
+		{town, base.Version + "-region-20000-link-0.99", 1.0 / 20_000, 0.99, link.Link},
+		{province, base.Version + "-region-20000-link-0.99-region-20000000-link-0.999", 1.0 / 20_000_000, 0.999, link.None},
+	} {
+		m, err := model.Load(c.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Version != c.version || math.Abs(m.Prior/c.prior-1) > 1e-9 || m.Thresholds.Link != c.link {
+			t.Errorf("%s: prior %g, link %g", m.Version, m.Prior, m.Thresholds.Link)
+		}
+		if v := link.NewRules(m.Model).Decide(record(), record(), time.Now()); v.Kind != c.want {
+			t.Errorf("%s: one common name and birth date: %s, probability %.6f", m.Version, v.Kind, v.Score.Probability)
+		}
+	}
+	if v := link.NewRules(base).Decide(record(), record(), time.Now()); v.Kind == link.Link {
+		t.Error("linked without the region's word")
+	}
+	bad := filepath.Join(dir, "bad.json")
+	for _, args := range [][]string{
+		{"--population", "1", "--out", bad}, {"--population", "20000", "--link", "1.5", "--out", bad},
+		{"--population", "20000", "--model", town, "--out", town}, {"--out", bad},
+	} {
+		if err := region(args...); err == nil {
+			t.Errorf("%v was taken", args)
+		}
+	}
+	if _, err := os.Stat(bad); err == nil {
+		t.Error("a model was written in spite of an error")
 	}
 }
