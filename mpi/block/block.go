@@ -32,6 +32,9 @@ const (
 	ByChild                       // small children: birth date and district, for want of a name
 )
 
+// Passes is the number of passes and of the zero, which is none.
+const Passes = int(ByChild) + 1
+
 var passNames = [...]string{"", "id", "id-prefix", "id-repair", "phone", "name-year", "family-birth", "given-birth", "fuzzy-year", "name-day", "address", "name-place", "part", "deletion", "child"}
 
 // String is the pass's name in reports.

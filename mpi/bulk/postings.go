@@ -20,7 +20,7 @@ const postingSize, hashBits = 12, 4
 
 // NewPostings makes one with its files in dir.
 func NewPostings(dir string) *Postings {
-	return &Postings{NewSpool(dir, (int(block.ByDeletion)+1)<<hashBits)}
+	return &Postings{NewSpool(dir, block.Passes<<hashBits)}
 }
 
 // Put puts a record under its keys.
