@@ -79,7 +79,7 @@ func TestHouseholdOutlivesAModel(t *testing.T) {
 		t.Errorf("log odds %g as made, %g as read", x.LogOdds, y.LogOdds)
 	}
 	trained := score.Train(base, score.Sample{
-		Candidates: map[score.Vector]int{score.Compare(a, a): 100},
+		Candidates: map[score.Met]int{{Vector: score.Compare(a, a)}: 100},
 		Strangers:  map[score.Vector]int{score.Compare(a, person("李娜", "1975-02-11", normal.Male)): 1000},
 		Pairs:      1e6,
 	}, "test")

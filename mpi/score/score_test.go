@@ -179,7 +179,7 @@ func TestTrain(t *testing.T) {
 		}
 		return 3
 	}
-	s := score.Sample{Candidates: map[score.Vector]int{}, Strangers: map[score.Vector]int{}, Pairs: 20000}
+	s := score.Sample{Candidates: map[score.Met]int{}, Strangers: map[score.Vector]int{}, Pairs: 20000}
 	vector := func(match bool) score.Vector {
 		var v score.Vector
 		p := 0.1
@@ -198,7 +198,7 @@ func TestTrain(t *testing.T) {
 		return v
 	}
 	for i := range 20000 {
-		s.Candidates[vector(i%4 == 0)]++
+		s.Candidates[score.Met{Vector: vector(i%4 == 0)}]++
 		s.Strangers[vector(false)]++
 	}
 	m := score.Train(base, s, "test")

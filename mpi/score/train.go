@@ -1,6 +1,7 @@
 package score
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -11,10 +12,33 @@ import (
 
 // Sample is what a model is trained on, without labels.
 type Sample struct {
-	Candidates map[Vector]int // vectors of pairs that met in a block
+	Candidates map[Met]int    // pairs that met in a block
 	Strangers  map[Vector]int // vectors of random pairs
 	Pairs      float64        // how many pairs there are in all, met or not
 }
+
+// Met is a pair that met. By are the fields that agree because of where it met:
+// whoever meets by the birth date has the same birth date, mistyped or not, so
+// such pairs would make m of the birth date too high. A pair that also met
+// elsewhere, by other fields, is free of it.
+type Met struct {
+	Vector
+	By FieldSet
+}
+
+// FieldSet is a set of fields.
+type FieldSet uint16
+
+// SetOf is the set of these fields.
+func SetOf(fields ...Field) (s FieldSet) {
+	for _, f := range fields {
+		s |= 1 << f
+	}
+	return s
+}
+
+// Has reports whether f is in the set.
+func (s FieldSet) Has(f Field) bool { return s&(1<<f) != 0 }
 
 // rounds bounds the iterations of Train; it stops earlier when nothing moves.
 const rounds = 60
@@ -22,7 +46,8 @@ const rounds = 60
 // Train estimates a model from unlabelled pairs: u is what random pairs show; m
 // and the prior follow by expectation maximisation over the candidate pairs,
 // started from base. Random pairs that look like one person count for u as
-// little as they are likely to be strangers. Both are smoothed by base, so that a level that the sample
+// little as they are likely to be strangers. m of a field follows from the pairs
+// that met by other fields (Met.By). Both are smoothed by base, so that a level that the sample
 // never shows keeps a sane weight. Thresholds and what a household shares are base's.
 func Train(base *Model, s Sample, version string) *Model { return train(base, s, version, false) }
 
@@ -34,7 +59,11 @@ func train(base *Model, s Sample, version string, households bool) *Model {
 	for f := range m.rates {
 		m.rates[f] = append([]Rates(nil), base.rates[f]...)
 	}
-	candidates, strangers := tallied(s.Candidates), tallied(s.Strangers)
+	unmet := make(map[Met]int, len(s.Strangers))
+	for v, n := range s.Strangers {
+		unmet[Met{Vector: v}] = n
+	}
+	candidates, strangers := tallied(s.Candidates), tallied(unmet)
 	m.withPrior(min(0.5, 1e3/s.Pairs))
 	m.weigh()
 	m.strangers(base, strangers)
@@ -62,18 +91,20 @@ const smoothing = 2
 
 // tally is a vector and how many pairs show it.
 type tally struct {
-	vector Vector
-	n      float64
+	Met
+	n float64
 }
 
 // tallied puts counts in a fixed order, so that sums come out the same in
 // every run.
-func tallied(counts map[Vector]int) []tally {
+func tallied(counts map[Met]int) []tally {
 	out := make([]tally, 0, len(counts))
 	for v, n := range counts {
 		out = append(out, tally{v, float64(n)})
 	}
-	slices.SortFunc(out, func(a, b tally) int { return slices.Compare(a.vector[:], b.vector[:]) })
+	slices.SortFunc(out, func(a, b tally) int {
+		return cmp.Or(slices.Compare(a.Vector[:], b.Vector[:]), cmp.Compare(a.By, b.By))
+	})
 	return out
 }
 
@@ -86,9 +117,9 @@ type sums struct {
 // maxLevels is more than any field has.
 const maxLevels = 12
 
-func (c *sums) add(v *Vector, weight float64) {
-	for f, l := range v {
-		if l != Silent {
+func (c *sums) add(t *tally, weight float64) {
+	for f, l := range t.Vector {
+		if l != Silent && !t.By.Has(Field(f)) {
 			c.levels[f][l] += weight
 			c.said[f] += weight
 		}
@@ -98,11 +129,11 @@ func (c *sums) add(v *Vector, weight float64) {
 func (m *Model) strangers(base *Model, seen []tally) {
 	var c sums
 	for i := range seen {
-		person, family, _ := m.posterior(&seen[i].vector)
+		person, family, _ := m.posterior(&seen[i].Vector)
 		if m.moved == nil { // what a household shares is given, not found here
 			family = 0
 		}
-		c.add(&seen[i].vector, seen[i].n*(1-person-family))
+		c.add(&seen[i], seen[i].n*(1-person-family))
 	}
 	for f := range m.rates {
 		for l := 1; l < len(m.rates[f]); l++ {
@@ -116,18 +147,18 @@ func (m *Model) maximise(base *Model, seen []tally, pairs float64) float64 {
 	var c, kin sums
 	matches, kins, lefts := 0.0, 0.0, 0.0
 	for i := range seen {
-		person, family, left := m.posterior(&seen[i].vector)
+		person, family, left := m.posterior(&seen[i].Vector)
 		matches += seen[i].n * person
 		lefts += seen[i].n * person * left
 		kins += seen[i].n * family
-		c.add(&seen[i].vector, seen[i].n*person)
+		c.add(&seen[i], seen[i].n*person)
 		for _, f := range address { // those who moved say nothing of addresses
-			if l := seen[i].vector[f]; l != Silent {
+			if l := seen[i].Vector[f]; l != Silent && !seen[i].By.Has(f) {
 				c.levels[f][l] -= seen[i].n * person * left
 				c.said[f] -= seen[i].n * person * left
 			}
 		}
-		kin.add(&seen[i].vector, seen[i].n*family)
+		kin.add(&seen[i], seen[i].n*family)
 	}
 	prior := min(0.5, max(1, matches)/pairs)
 	if m.moved != nil { // a file: what a household shares is estimated, too
