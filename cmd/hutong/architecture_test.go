@@ -50,7 +50,11 @@ func TestOnlyTheBinaryAndTestsNameAnEngine(t *testing.T) {
 	}
 	for line := range strings.SplitSeq(strings.TrimSpace(string(out)), "\n") {
 		f := strings.Fields(line)
-		engine := strings.HasPrefix(f[0], "hutong/fhir/store/") || strings.HasPrefix(f[0], "hutong/cmd/")
+		const testbed = "hutong/fhir/internal/testbed" // Imports do not list those of tests
+		if slices.Contains(f[1:], testbed) {
+			t.Errorf("%s imports %s, which is for tests", f[0], testbed)
+		}
+		engine := f[0] == testbed || strings.HasPrefix(f[0], "hutong/fhir/store/") || strings.HasPrefix(f[0], "hutong/cmd/")
 		for _, name := range []string{"hutong/fhir/store/disk", "hutong/fhir/store/mongo"} {
 			if !engine && slices.Contains(f[1:], name) {
 				t.Errorf("%s imports the engine %s; it may know only hutong/fhir/store", f[0], name)

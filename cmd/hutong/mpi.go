@@ -10,12 +10,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
 
 	"hutong/cmd/hutong/exchange"
+	"hutong/cmd/hutong/exchange/memory"
 	"hutong/mpi"
 	"hutong/mpi/batch"
 	"hutong/mpi/model"
@@ -50,9 +50,7 @@ func (c *mpiMatchCmd) Run(ctx context.Context) error {
 		return err
 	}
 	defer out.discard()
-	// What a file takes holds no pointers: to collect more often costs little, and
-	// memory decides how large a file may be.
-	defer debug.SetGCPercent(debug.SetGCPercent(25))
+	defer memory.Spend()()
 	say := newProgress(os.Stderr)
 	now := time.Now()
 	file := batch.NewFile(now)

@@ -6,9 +6,9 @@ import (
 	"encoding/csv"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 
+	"hutong/cmd/hutong/exchange/memory"
 	"hutong/mpi/batch"
 	"hutong/mpi/normal"
 	"hutong/mpi/table"
@@ -32,7 +32,7 @@ line: line
 
 // batch writes a file of n people and matches it.
 func (c *Cmd) batch(ctx context.Context, rep *Report, dir string, n int) error {
-	defer debug.SetGCPercent(debug.SetGCPercent(25)) // as 'hutong mpi match' does
+	defer memory.Spend()() // as 'hutong mpi match' does
 	name := filepath.Join(dir, "people.csv")
 	truth, err := c.file(name, n)
 	if err != nil {

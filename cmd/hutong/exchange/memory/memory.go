@@ -21,6 +21,20 @@ func Pace(garbage int) (stop func()) {
 	return func() { p.stopped.Store(true) }
 }
 
+// Spend lets a job that has the process to itself use memory instead of time, until
+// the returned function is called: garbage is collected when the heap is three
+// times what is live, but never let grow beyond three quarters of Available.
+func Spend() (stop func()) {
+	percent, limit := debug.SetGCPercent(200), debug.SetMemoryLimit(-1)
+	if most := Available(); most > 0 {
+		debug.SetMemoryLimit(min(limit, most/4*3))
+	}
+	return func() {
+		debug.SetGCPercent(percent)
+		debug.SetMemoryLimit(limit)
+	}
+}
+
 // Settle gives back what the start took: definitions that were read, buffers in
 // pools, which live for two collections, pages of the binary.
 func Settle() {
