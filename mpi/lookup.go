@@ -11,6 +11,7 @@ import (
 	"hutong/mpi/block"
 	"hutong/mpi/link"
 	"hutong/mpi/normal"
+	"hutong/mpi/score"
 	"hutong/mpi/source"
 )
 
@@ -26,6 +27,9 @@ func (x *Index) Members(ctx context.Context, k fhir.Key) ([]fhir.Key, error) {
 	}
 	return keysOf(p.Members), nil
 }
+
+// Model is the one in force.
+func (x *Index) Model() *score.Model { return x.model }
 
 // PersonOf gives the person of a source Patient, or the person into which a
 // person went. ok is false if nothing is known of k.

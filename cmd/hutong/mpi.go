@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -126,6 +127,10 @@ func (c *mpiTrainCmd) Run(ctx context.Context) error {
 	m, err := batch.Train(ctx, records, version, time.Now(), batch.Options{Progress: say.step})
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.In, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Expected)) {
+		x := m.Expected[name]
+		say.line("from %s on, %.4f%% of the pairs are expected to be of two people; %.3f%% of the pairs of one person lie below", name, 100*x.Wrong, 100*x.Missed)
 	}
 	return out.writeModel(m)
 }

@@ -32,9 +32,13 @@ func TestTrainedRatesAreTheTrue(t *testing.T) {
 		t.Fatal(err)
 	}
 	var agree, said [score.AllFields]float64
+	below, pairs := 0.0, 0.0
 	for _, of := range persons {
 		for i, a := range of {
 			for _, b := range of[i+1:] {
+				if pairs++; m.Score(records[a], records[b]).Probability < m.Thresholds.Probable {
+					below++
+				}
 				for f, l := range score.Compare(records[a], records[b]) {
 					if l != score.Silent {
 						said[f]++
@@ -51,5 +55,11 @@ func TestTrainedRatesAreTheTrue(t *testing.T) {
 		if math.Abs(got-want) > 0.01 {
 			t.Errorf("%s agrees in %.4f of the pairs of one person, in truth in %.4f", f, got, want)
 		}
+	}
+	if got, want := m.Expected["probable"].Missed, below/pairs; math.Abs(got-want) > 0.01 {
+		t.Errorf("%.4f of the pairs of one person are expected below probable, in truth %.4f", got, want)
+	}
+	if certain, review := m.Expected["certain"], m.Expected["review"]; certain.Wrong >= review.Wrong || certain.Missed <= review.Missed || review.Wrong > 0.05 {
+		t.Errorf("certain %+v, review %+v", certain, review)
 	}
 }

@@ -369,6 +369,8 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	s.deny = ""
+	s.want(s.call("GET", "/api/identity/stats", "", 200), 0.95, "thresholds", "probable")
+	s.want(s.call("GET", "/api/identity/stats", "", 200), 0.0003, "expected", "probable", "wrong")
 	s.call("GET", "/api/identity/queue?limit=0", "", 400)
 	s.call("GET", "/api/identity/queue?status=odd", "", 400)
 	s.call("GET", "/api/identity/queue?after=xx", "", 400)

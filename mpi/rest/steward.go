@@ -11,6 +11,7 @@ import (
 	"hutong/fhir/rest"
 	"hutong/mpi"
 	"hutong/mpi/normal"
+	"hutong/mpi/score"
 )
 
 type taskJSON struct {
@@ -229,6 +230,12 @@ func (h *Handlers) explain(c *gin.Context) {
 
 func (h *Handlers) stats(c *gin.Context) {
 	if _, ok := h.allow(c, ActionQueue); ok {
-		c.JSON(200, h.cfg.Index.Stats())
+		m := h.cfg.Index.Model()
+		c.JSON(200, struct {
+			mpi.Stats
+			Model      string                       `json:"model"`
+			Thresholds score.Thresholds             `json:"thresholds"`
+			Expected   map[string]score.Expectation `json:"expected,omitempty"`
+		}{h.cfg.Index.Stats(), m.Version, m.Thresholds, m.Expected})
 	}
 }

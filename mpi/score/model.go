@@ -29,6 +29,7 @@ type Model struct {
 	Version    string
 	Prior      float64 // share of true pairs among all pairs
 	Thresholds Thresholds
+	Expected   map[string]Expectation // by threshold, where it was estimated or measured
 	rates      [AllFields][]Rates
 	weights    [AllFields][]float64
 	Frequency  Frequency
@@ -69,6 +70,7 @@ type document struct {
 	Version    string                           `json:"version"`
 	Prior      float64                          `json:"prior"`
 	Thresholds Thresholds                       `json:"thresholds"`
+	Expected   map[string]Expectation           `json:"expected,omitempty"`
 	Fields     map[string]map[string][2]float64 `json:"fields"`
 	Frequency  Frequency                        `json:"frequency"`
 	Household  *kinship                         `json:"household,omitempty"`
@@ -76,7 +78,7 @@ type document struct {
 
 // MarshalJSON is the form that Load reads.
 func (m *Model) MarshalJSON() ([]byte, error) {
-	doc := document{m.Version, m.Prior, m.Thresholds, map[string]map[string][2]float64{}, m.Frequency, m.kinship()}
+	doc := document{m.Version, m.Prior, m.Thresholds, m.Expected, map[string]map[string][2]float64{}, m.Frequency, m.kinship()}
 	for f := range AllFields {
 		levels := map[string][2]float64{}
 		for l := Level(1); int(l) < f.Levels(); l++ {
@@ -93,7 +95,7 @@ func Load(data []byte) (*Model, error) {
 	if err := json.Unmarshal(data, &doc); err != nil {
 		return nil, fmt.Errorf("score: model: %w", err)
 	}
-	m := &Model{Version: doc.Version, Prior: doc.Prior, Thresholds: doc.Thresholds, Frequency: doc.Frequency}
+	m := &Model{Version: doc.Version, Prior: doc.Prior, Thresholds: doc.Thresholds, Expected: doc.Expected, Frequency: doc.Frequency}
 	for f := Field(0); f < AllFields; f++ {
 		m.rates[f] = make([]Rates, f.Levels())
 		for l := Level(1); int(l) < f.Levels(); l++ {

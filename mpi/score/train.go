@@ -83,7 +83,63 @@ func train(base *Model, s Sample, version string, households bool) *Model {
 			break
 		}
 	}
+	e := m.Thresholds.Expect()
+	for i := range candidates {
+		p, _, _ := m.posterior(&candidates[i].Vector)
+		e.Add(p, p, candidates[i].n)
+	}
+	m.Expected = e.Shares()
 	return m
+}
+
+// Expectation is how a threshold errs, in shares of 1.
+type Expectation struct {
+	Wrong  float64 `json:"wrong"`  // of the pairs from the threshold on: of two people
+	Missed float64 `json:"missed"` // of the pairs of one person that met: below it
+}
+
+// Expecter adds up pairs to what is to be expected of each threshold.
+type Expecter struct {
+	thresholds map[string]float64
+	from, same map[string]float64 // pairs from the threshold on, and those of one person
+	all        float64            // pairs of one person
+}
+
+// Expect begins a sum over the thresholds.
+func (t Thresholds) Expect() *Expecter {
+	e := &Expecter{map[string]float64{"certain": t.Certain, "probable": t.Probable, "possible": t.Possible, "review": t.Review}, map[string]float64{}, map[string]float64{}, 0}
+	if t.Link > 0 {
+		e.thresholds["link"] = t.Link
+	}
+	return e
+}
+
+// Add adds n pairs of probability p, of which the share same is of one person: p
+// itself where that is not known.
+func (e *Expecter) Add(p, same, n float64) {
+	e.all += n * same
+	for name, t := range e.thresholds {
+		if p >= t {
+			e.from[name] += n
+			e.same[name] += n * same
+		}
+	}
+}
+
+// Shares gives the sums as shares, by the name of the threshold.
+func (e *Expecter) Shares() map[string]Expectation {
+	out := map[string]Expectation{}
+	for name := range e.thresholds {
+		var x Expectation
+		if e.from[name] > 0 {
+			x.Wrong = 1 - e.same[name]/e.from[name]
+		}
+		if e.all > 0 {
+			x.Missed = 1 - e.same[name]/e.all
+		}
+		out[name] = x
+	}
+	return out
 }
 
 // smoothing is how many pseudo-pairs of the base model are mixed in.
@@ -233,6 +289,7 @@ func (m *Model) ForRegion(population int, link float64) *Model {
 	out := *m
 	out.Version = fmt.Sprintf("%s-region-%d-link-%g", m.Version, population, link)
 	out.withPrior(1 / float64(max(population, 2)))
+	out.Expected = nil // of another region
 	out.Thresholds.Link = link
 	return &out
 }

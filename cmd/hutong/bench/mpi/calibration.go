@@ -3,7 +3,9 @@ package mpi
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 
 	"hutong/mpi/normal"
 	"hutong/mpi/score"
@@ -24,11 +26,23 @@ func (c *Cmd) calibration(ctx context.Context, rep *Report, all []people.Record)
 		return err
 	}
 	var bins [len(binFrom)]bin
+	predicted, observed := model.Thresholds.Expect(), model.Thresholds.Expect()
 	err = met(ctx, records, func(a, b int) {
 		if r := model.Score(records[a], records[b]); judged(records[a], records[b], &r) {
-			bins[binOf(r.Probability)].add(r.Probability, all[a].Person == all[b].Person)
+			same := 0.0
+			if all[a].Person == all[b].Person {
+				same = 1
+			}
+			bins[binOf(r.Probability)].add(r.Probability, same)
+			predicted.Add(r.Probability, r.Probability, 1)
+			observed.Add(r.Probability, same, 1)
 		}
 	})
+	p, o := predicted.Shares(), observed.Shares()
+	for _, name := range slices.Sorted(maps.Keys(o)) {
+		c.errs(rep, name+": of two people from it on", p[name].Wrong, o[name].Wrong)
+		c.errs(rep, name+": of one person below it", p[name].Missed, o[name].Missed)
+	}
 	pairs, gap := 0.0, 0.0
 	for i, b := range bins {
 		pairs += b.pairs
@@ -46,6 +60,13 @@ func (c *Cmd) calibration(ctx context.Context, rep *Report, all []people.Record)
 	return err
 }
 
+// errs reports a share of errors of a threshold.
+func (c *Cmd) errs(rep *Report, what string, predicted, observed float64) {
+	rep.add("threshold "+what+": predicted", predicted, "")
+	rep.add("threshold "+what+": observed", observed, "")
+	c.say("threshold %s: predicted %.6f, observed %.6f", what, predicted, observed)
+}
+
 // binFrom is where each bin of probabilities begins.
 var binFrom = [...]float64{0, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 0.999, 0.9999}
 
@@ -61,12 +82,10 @@ func binOf(p float64) int {
 // bin is the pairs of about one probability.
 type bin struct{ pairs, predicted, observed float64 }
 
-func (b *bin) add(p float64, same bool) {
+func (b *bin) add(p, same float64) {
 	b.pairs++
 	b.predicted += p
-	if same {
-		b.observed++
-	}
+	b.observed += same
 }
 
 func judged(a, b *normal.Record, r *score.Result) bool {
