@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,9 +35,11 @@ func NewPoster(url string) *Poster {
 // Loaded counts what a load did.
 type Loaded struct{ Files, Resources, Refused int64 }
 
-// Load posts the files of paths, workers at a time.
+// Load posts the files of paths, workers at a time. refused hears of one file
+// after another.
 func (p *Poster) Load(ctx context.Context, paths []string, workers int, refused func(name string, err error)) (Loaded, error) {
 	var sum Loaded
+	var telling sync.Mutex
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(workers)
 	for _, root := range paths {
@@ -50,7 +53,9 @@ func (p *Poster) Load(ctx context.Context, paths []string, workers int, refused 
 				atomic.AddInt64(&sum.Resources, n)
 				var no *Refusal
 				if errors.As(err, &no) {
-					atomic.AddInt64(&sum.Refused, 1)
+					telling.Lock()
+					defer telling.Unlock()
+					sum.Refused++
 					refused(name, err)
 					return nil
 				}
