@@ -40,18 +40,20 @@ const (
 	perCommit = 64
 )
 
-// memoryLimit is what Go may take, as GOMEMLIMIT would say to a server.
+// memoryLimit is what Go may take from the restart on, as GOMEMLIMIT would say to a
+// server. A first load is done once, and would spend more time collecting garbage
+// than comparing.
 const memoryLimit = 4 << 30
 
 // index fills an index with the records of n persons at once, starts it again,
 // asks it for some of them, in process and over HTTP, and feeds it the last.
 func (c *Cmd) index(ctx context.Context, rep *Report, dir string, n int) error {
-	defer debug.SetMemoryLimit(debug.SetMemoryLimit(memoryLimit))
 	src := newHospitals(c.Queries, n)
 	name := filepath.Join(dir, "store")
 	if err := c.fill(ctx, rep, name, src, n); err != nil {
 		return err
 	}
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(memoryLimit))
 	freshPeak()
 	begin := time.Now()
 	x, shut, err := openIndex(ctx, name, src)
