@@ -108,9 +108,8 @@ type loader struct {
 	persons, tasks, refused, done atomic.Int64
 }
 
-const (
-	loadChunk = 512
-)
+// loadChunk is how many records are handed to a processor at a time.
+const loadChunk = 512
 
 // each has all processors work on n parts.
 func (l *loader) each(ctx context.Context, n int, do func(ctx context.Context, next func() (int, bool)) error) error {
