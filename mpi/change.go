@@ -126,6 +126,15 @@ func (c *change) getRow(ctx context.Context, id string) (*row, error) {
 	return c.x.row(ctx, id)
 }
 
+// glance is getRow of a row to judge by.
+func (c *change) glance(ctx context.Context, m candidate) (*row, error) {
+	c.seen[m.id] = true
+	if r, ok := c.rows[m.id]; ok {
+		return r, nil
+	}
+	return c.x.glance(ctx, m.id, m.n)
+}
+
 // setEdges replaces the certain edges of the subject.
 func (c *change) setEdges(ctx context.Context, verdicts map[string]link.Verdict) error {
 	c.edges = make(map[string]*edge)
@@ -288,6 +297,9 @@ func (c *change) done() {
 	}
 	for id, r := range c.rows {
 		c.x.rows.Put(id, r)
+		if s := c.x.filling.Load(); s != nil {
+			s.PutBrief(id, r.head.Rev, r.brief)
+		}
 	}
 	for id, p := range c.persons {
 		c.x.persons.Put(id, p)
@@ -314,12 +326,17 @@ func (c *change) refresh(ctx context.Context) error {
 
 // forget drops what may or may not have been written.
 func (c *change) forget() {
-	if s := c.x.filling.Load(); s != nil && c.subject != nil {
+	s := c.x.filling.Load()
+	if s != nil && c.subject != nil {
 		s.Doubt(c.had)
 		s.Doubt(c.subject.keys)
+		s.Known(c.subject.ID)
 	}
 	for id := range c.rows {
 		c.x.rows.Drop(id)
+		if s != nil {
+			s.DoubtBrief(id)
+		}
 	}
 	for id := range c.persons {
 		c.x.persons.Drop(id)

@@ -166,8 +166,11 @@ func (x *Index) admit(ctx context.Context, g *group, a *arrival) (joined, change
 // rowOf is what the index knows of a record. What nothing can be known of is not
 // looked for.
 func (x *Index) rowOf(ctx context.Context, n notice) (*row, error) {
-	if r, ok := x.rows.Get(n.key.ID); ok || n.first {
+	if r, ok := x.cachedRow(n.key.ID); ok {
 		return r, nil
+	}
+	if s := x.lists.Load(); n.first || s != nil && s.Number(n.key.ID) == 0 {
+		return nil, nil
 	}
 	return x.readRow(ctx, n.key.ID)
 }
@@ -272,16 +275,16 @@ func (x *Index) take(ctx context.Context, old, next *row) (*change, error) {
 // compare holds a record against every record that it meets, itself left out.
 func (c *change) compare(ctx context.Context, r *row) (map[string]link.Verdict, error) {
 	x := c.x
-	ids, err := x.candidates(ctx, r.keys)
+	met, err := x.candidates(ctx, r.keys)
 	if err != nil {
 		return nil, err
 	}
 	out := make(map[string]link.Verdict)
-	for _, id := range ids {
-		if id == r.ID {
+	for _, m := range met {
+		if m.id == r.ID {
 			continue
 		}
-		other, err := c.getRow(ctx, id)
+		other, err := c.glance(ctx, m)
 		if err != nil {
 			return nil, err
 		}
@@ -290,7 +293,7 @@ func (c *change) compare(ctx context.Context, r *row) (map[string]link.Verdict, 
 		}
 		v := x.judge(x.rules, r, other)
 		if v.Kind == link.Link || v.Kind == link.Review {
-			out[id] = v
+			out[m.id] = v
 		}
 		c.shade(r, other, v)
 	}

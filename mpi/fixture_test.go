@@ -90,7 +90,7 @@ func newBench(t testing.TB) *bench {
 // open starts an Index on what the space holds, as a restart does.
 func (b *bench) open() {
 	b.t.Helper()
-	x, err := mpi.Open(b.t.Context(), mpi.Config{Space: b.space, Read: b.h.read, Now: func() time.Time { return today.Add(time.Duration(b.tick.Add(1)) * time.Millisecond) }})
+	x, err := mpi.Open(b.t.Context(), mpi.Config{Space: b.space, Read: b.h.read, Scratch: b.t.TempDir(), Now: func() time.Time { return today.Add(time.Duration(b.tick.Add(1)) * time.Millisecond) }})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -47,6 +47,9 @@ type Config struct {
 	// CacheFor is how long what was read is taken for what the Space holds: set
 	// it where other processes write to the Space, too. 0: for ever.
 	CacheFor time.Duration
+	// Scratch is a folder for a file of about 300 bytes a record, which Warm writes
+	// anew and which has no name: to judge by it costs less than by the Space. "": none.
+	Scratch string
 	Log      zerolog.Logger
 	Now      func() time.Time // nil is time.Now
 }
@@ -74,6 +77,7 @@ type Index struct {
 	stats   counters
 	loading atomic.Bool                 // a first load is under way: feeds and decisions are refused
 	alone   bool                        // no other process writes to the Space
+	scratch string
 	filling atomic.Pointer[shelf.Shelf] // the posting lists in memory, kept up with changes
 	lists   atomic.Pointer[shelf.Shelf] // the same once they are whole; nil: the Space is asked
 }
@@ -100,7 +104,7 @@ func Open(ctx context.Context, cfg Config) (*Index, error) {
 	x.salt = hex.EncodeToString(salt[:])
 	x.rows = cache.New[*row](rowsCached, cfg.CacheFor)
 	x.persons = cache.New[*person](personsCached, cfg.CacheFor)
-	x.alone = cfg.CacheFor == 0
+	x.alone, x.scratch = cfg.CacheFor == 0, cfg.Scratch
 	return x, ctx.Err()
 }
 
@@ -113,7 +117,13 @@ func (x *Index) Warm(ctx context.Context) error {
 	if !x.alone || !x.filling.CompareAndSwap(nil, s) {
 		return nil
 	}
-	if err := s.Fill(ctx, x.walkRows, decodeKeys); err != nil {
+	if x.scratch != "" {
+		lost := func(err error) { x.log.Warn().Err(err).Msg("mpi: the scratch file is given up: rows are read from the store") }
+		if err := s.Briefs(x.scratch, lost); err != nil {
+			lost(err)
+		}
+	}
+	if err := s.Fill(ctx, x.walkRows, readStored); err != nil {
 		x.filling.Store(nil)
 		return err
 	}

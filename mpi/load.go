@@ -174,7 +174,6 @@ func (l *loader) observe(ctx context.Context, patients func(yield func(fhir.Key)
 
 func (l *loader) look(ctx context.Context, w *bulk.Writer, keys []fhir.Key) error {
 	var numbers []uint32
-	var lengths []int
 	var rows []byte
 	var quiet []bool
 	for _, k := range keys {
@@ -196,8 +195,7 @@ func (l *loader) look(ctx context.Context, w *bulk.Writer, keys []fhir.Key) erro
 		if !fresh {
 			continue
 		}
-		b := r.encode()
-		numbers, lengths, rows, quiet = append(numbers, n), append(lengths, len(b)), append(rows, b...), append(quiet, r.head.Deleted || r.head.Inactive)
+		numbers, rows, quiet = append(numbers, n), bulk.Frame(rows, r.encode()), append(quiet, r.head.Deleted || r.head.Inactive)
 		if err := l.postings.Put(n, r.keys); err != nil {
 			return err
 		}
@@ -220,12 +218,12 @@ func (l *loader) look(ctx context.Context, w *bulk.Writer, keys []fhir.Key) erro
 	if err := w.Err(); err != nil {
 		return err
 	}
-	return l.records.Put(numbers, lengths, rows)
+	return l.records.Put(numbers, rows)
 }
 
 // row reads a record.
 func (l *loader) row(n uint32) (*row, error) {
-	raw, err := l.records.Get(n, nil)
+	raw, _, err := l.records.Get(n, nil)
 	if err != nil {
 		return nil, err
 	}

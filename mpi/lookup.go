@@ -60,7 +60,7 @@ func (x *Index) personFor(ctx context.Context, k fhir.Key) (*person, error) {
 			return p, err
 		}
 	}
-	r, err := x.row(ctx, k.ID)
+	r, err := x.glance(ctx, k.ID, 0)
 	if err != nil || r == nil || r.head.Person == "" || r.head.Deleted {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func (x *Index) holders(ctx context.Context, token string) (current, ended []str
 		return nil, nil, err
 	}
 	for _, id := range patients {
-		r, err := x.row(ctx, id)
+		r, err := x.glance(ctx, id, 0)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -147,7 +147,7 @@ func (x *Index) Carriers(ctx context.Context, system, value, custodian string) (
 	}
 	var out []fhir.Key
 	for _, p := range patients {
-		r, err := x.row(ctx, p)
+		r, err := x.glance(ctx, p, 0)
 		if err != nil {
 			return nil, err
 		}
@@ -174,7 +174,7 @@ type Card struct {
 // Card reads what a record is known by; nothing, if nothing is known of it.
 func (x *Index) Card(ctx context.Context, k fhir.Key) (Card, error) {
 	out := Card{Patient: k}
-	r, err := x.row(ctx, k.ID)
+	r, err := x.glance(ctx, k.ID, 0)
 	if err != nil || r == nil {
 		return out, err
 	}
@@ -350,10 +350,11 @@ func (x *Index) evidence(ctx context.Context, a fhir.Key, members []fhir.Key) ([
 
 // settled puts the rows of records with their persons.
 func (l *loader) settled(numbers []uint32, put func(key, value []byte) error) error {
-	var raw, key, value []byte
+	var key, value []byte
+	room := make([]byte, 0, 1024)
 	for _, n := range numbers {
-		var err error
-		if raw, err = l.records.Get(n, raw[:0]); err != nil {
+		raw, _, err := l.records.Get(n, room)
+		if err != nil {
 			return err
 		}
 		id := l.lists.Text(n)

@@ -95,13 +95,13 @@ func contradicts(e *Explanation) bool {
 }
 
 func (x *Index) search(ctx context.Context, query *row, keys []block.Key, exclude fhir.Key) ([]Candidate, error) {
-	ids, err := x.candidates(ctx, keys)
+	all, err := x.candidates(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
 	best := map[string]*met{}
-	for _, id := range ids {
-		r, err := x.row(ctx, id)
+	for _, a := range all {
+		r, err := x.glance(ctx, a.id, a.n)
 		if err != nil {
 			return nil, err
 		}
@@ -168,7 +168,7 @@ func (x *Index) askAll(ctx context.Context, query *row, c *Candidate) error {
 	}
 	against := 0
 	for _, k := range c.Members {
-		r, err := x.row(ctx, k.ID)
+		r, err := x.glance(ctx, k.ID, 0)
 		if err != nil {
 			return err
 		}
@@ -238,18 +238,25 @@ func narrow(found []Candidate, o MatchOptions) []Candidate {
 	return found[:min(len(found), o.Count)]
 }
 
+// candidate is a record that is met: its id, and its number in the lists in memory,
+// or 0.
+type candidate struct {
+	id string
+	n  uint32
+}
+
 // candidates are the records that one with these keys is compared with: all that
 // share an identifier, first, and the nearest of the others (shelf.Nearest), a
 // bound on the time of a feed or a match. Lists that are too long and records that
 // are too far are counted (Stats.Skipped): they cost a question in the queue or,
 // where the region's model lets demographics link (thresholds.link), a link.
-func (x *Index) candidates(ctx context.Context, keys []block.Key) ([]string, error) {
+func (x *Index) candidates(ctx context.Context, keys []block.Key) ([]candidate, error) {
 	if s := x.lists.Load(); s != nil {
 		if met, skipped, ok := s.Near(keys, 0); ok {
 			x.stats.skipped.Add(int64(skipped))
-			out := make([]string, len(met))
+			out := make([]candidate, len(met))
 			for i := range met {
-				out[i] = s.Text(met[i].N)
+				out[i] = candidate{s.Text(met[i].N), met[i].N}
 			}
 			return out, nil
 		}
@@ -280,9 +287,9 @@ func (x *Index) candidates(ctx context.Context, keys []block.Key) ([]string, err
 	}
 	met, passed := meeting.Chosen()
 	x.stats.skipped.Add(int64(passed))
-	out := make([]string, len(met))
+	out := make([]candidate, len(met))
 	for i := range met {
-		out[i] = texts[met[i].N]
+		out[i].id = texts[met[i].N]
 	}
 	return out, nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"hutong/fhir"
@@ -16,6 +17,7 @@ import (
 	"hutong/mpi/bulk"
 	"hutong/mpi/link"
 	"hutong/mpi/normal"
+	"hutong/mpi/shelf"
 	"hutong/mpi/source"
 )
 
@@ -52,7 +54,7 @@ type row struct {
 	head rowHead
 	rec  *normal.Record
 	keys []block.Key
-	raw  []byte // as stored, for IfEquals
+	raw  []byte // as stored, for IfEquals; nil of a glance
 }
 
 type rowHead struct {
@@ -74,11 +76,18 @@ func (p *person) Revision() uint64 { return p.Rev }
 func (r *row) key() fhir.Key { return fhir.Key{Type: "Patient", ID: r.ID} }
 
 func (r *row) encode() []byte {
+	return r.append(r.keys)
+}
+
+// brief is the row without its keys: what a pair is judged by (shelf.Brief).
+func (r *row) brief() []byte { return r.append(nil) }
+
+func (r *row) append(keys []block.Key) []byte {
 	head := r.head.encode()
 	b := binary.AppendUvarint(nil, uint64(len(head)))
 	b = append(b, head...)
-	b = binary.AppendUvarint(b, uint64(len(r.keys)))
-	for _, k := range r.keys {
+	b = binary.AppendUvarint(b, uint64(len(keys)))
+	for _, k := range keys {
 		b = k.Append(b)
 	}
 	return r.rec.Append(b)
@@ -183,17 +192,35 @@ func decodeRow(id string, raw []byte) (*row, error) {
 	return r, nil
 }
 
-// decodeKeys reads no more of a row than its block keys, appended to out.
-func decodeKeys(out []block.Key, id string, raw []byte) ([]block.Key, error) {
-	_, rest, ok := counted(raw, 1)
+// readStored reads of a row what the lists in memory keep: its block keys and,
+// taken over as they are, head and record.
+func readStored(id string, raw []byte, into *shelf.Stored) error {
+	head, rest, ok := counted(raw, 1)
 	if !ok {
-		return nil, corrupt("row", id)
+		return corrupt("row", id)
 	}
-	keys, _, ok := counted(rest, 9)
+	keys, rec, ok := counted(rest, 9)
 	if !ok {
-		return nil, corrupt("row", id)
+		return corrupt("row", id)
 	}
-	return readKeys(out, keys), nil
+	into.Keys = readKeys(into.Keys, keys)
+	into.Brief = append(append(into.Brief, raw[:len(raw)-len(rest)]...), 0) // no keys
+	into.Brief = append(into.Brief, rec...)
+	if into.Revision, ok = revisionOf(head); !ok {
+		return corrupt("row", id)
+	}
+	return nil
+}
+
+// revisionOf reads no more of a head than its revision.
+func revisionOf(head []byte) (uint64, bool) {
+	if len(head) > 2 && head[0] == headVersion {
+		n, w := binary.Uvarint(head[2:])
+		return n, w > 0
+	}
+	var h rowHead
+	ok := h.decode(head)
+	return h.Rev, ok
 }
 
 func readKeys(out []block.Key, raw []byte) []block.Key {
@@ -227,10 +254,47 @@ type person struct {
 }
 
 func (x *Index) row(ctx context.Context, id string) (*row, error) {
-	if r, ok := x.rows.Get(id); ok {
+	if r, ok := x.cachedRow(id); ok {
 		return r, nil
 	}
 	return x.readRow(ctx, id)
+}
+
+// cachedRow is a row that the cache holds whole.
+func (x *Index) cachedRow(id string) (*row, bool) {
+	r, ok := x.rows.Get(id)
+	return r, ok && r.raw != nil
+}
+
+// rooms are to read briefs into.
+var rooms = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
+
+// glance is a row to judge by: without its keys, and not to be written, if the
+// lists in memory have its brief. n is its number there, or 0.
+func (x *Index) glance(ctx context.Context, id string, n uint32) (*row, error) {
+	if r, ok := x.rows.Get(id); ok {
+		return r, nil
+	}
+	s := x.lists.Load()
+	if s == nil {
+		return x.readRow(ctx, id)
+	}
+	room := rooms.Get().(*[]byte)
+	defer rooms.Put(room)
+	brief, ok := s.Brief(id, n, *room)
+	if !ok {
+		return x.readRow(ctx, id)
+	}
+	r, err := decodeRow(id, brief)
+	if err != nil {
+		return nil, err
+	}
+	r.raw = nil
+	if cap(brief) > cap(*room) {
+		*room = brief
+	}
+	x.rows.Put(id, r)
+	return r, nil
 }
 
 // readRow reads a row past the cache.

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -58,16 +59,33 @@ func TestRecordsAndSpool(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	if err := r.Put([]uint32{3, 1}, []int{2, 0}, []byte("ab")); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.Put([]uint32{2}, []int{3}, []byte("cde")); err != nil {
-		t.Fatal(err)
-	}
-	for n, want := range []string{"", "", "cde", "ab"} {
-		if got, err := r.Get(uint32(n), nil); err != nil || string(got) != want {
-			t.Errorf("record %d: %q, %v", n, got, err)
+	long := strings.Repeat("long", 1000)
+	frames := func(records ...string) (out []byte) {
+		for _, s := range records {
+			out = bulk.Frame(out, []byte(s))
 		}
+		return out
+	}
+	r.Drop(5)
+	for _, err := range []error{
+		r.Put([]uint32{3, 1, 70_000}, frames("ab", "", "sixteen bytes...")),
+		r.Fill([]uint32{2, 3, 4, 5}, frames("cde", "older", long, "dropped")),
+		r.Put([]uint32{2}, frames("f")),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Drop(3)
+	room := make([]byte, 0, 8)
+	for n, want := range map[uint32]string{0: "-", 1: "", 2: "f", 3: "-", 4: long, 5: "-", 6: "-", 70_000: "sixteen bytes...", 1 << 20: "-"} {
+		got, ok, err := r.Get(n, room)
+		if err != nil || ok != (want != "-") || ok && string(got) != want {
+			t.Errorf("record %d: %q, %v, %v", n, got, ok, err)
+		}
+	}
+	if r.Len() != 70_000 {
+		t.Errorf("highest number %d", r.Len())
 	}
 	s := bulk.NewSpool(t.TempDir(), 2)
 	item := bytes.Repeat([]byte("x"), 1000)

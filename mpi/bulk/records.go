@@ -1,68 +1,139 @@
 package bulk
 
 import (
+	"encoding/binary"
+	"errors"
+	"io"
 	"os"
+	"slices"
 	"sync"
 )
 
-// Records keeps the records of a load by number, 1, 2, ..., each a run of bytes.
-// Safe for concurrent use.
+// Records keeps records by number, 1, 2, ..., each a run of bytes, in a file that
+// nobody else sees and that goes with the process. A number takes four bytes of
+// memory. Safe for concurrent use.
 type Records struct {
 	f   *os.File
 	mu  sync.RWMutex
-	at  []uint64 // by number: offset and, in the low bits, length+1; 0: none
-	end uint64
+	at  [][]uint32 // by number, in chunks that never move: the unit where it begins, from 1
+	n   uint32     // the highest number
+	end uint32     // units in use
 }
 
-const lengthBits = 24
+const (
+	unit    = 16      // bytes to which records are padded
+	atChunk = 1 << 16 // numbers
+	gone    = ^uint32(0)
+	usual   = 512 // bytes that are read at first
+)
 
 // NewRecords makes one with its file in dir.
 func NewRecords(dir string) (*Records, error) {
 	f, err := os.CreateTemp(dir, "records-*")
-	return &Records{f: f, at: make([]uint64, 1)}, err
+	if err != nil {
+		return nil, err
+	}
+	return &Records{f: f}, os.Remove(f.Name())
 }
 
-// Put adds records that lie one behind the other in b: numbers[i] is as long as
-// lengths[i].
-func (r *Records) Put(numbers []uint32, lengths []int, b []byte) error {
+// Frame appends a record to dst as Put takes it.
+func Frame(dst, record []byte) []byte {
+	dst = append(binary.AppendUvarint(dst, uint64(len(record))), record...)
+	return append(dst, make([]byte, -len(dst)&(unit-1))...)
+}
+
+// Put adds records, framed one behind the other, or replaces them.
+func (r *Records) Put(numbers []uint32, frames []byte) error { return r.put(numbers, frames, false) }
+
+// Fill is Put of those that were neither put nor dropped before.
+func (r *Records) Fill(numbers []uint32, frames []byte) error { return r.put(numbers, frames, true) }
+
+func (r *Records) put(numbers []uint32, frames []byte, fill bool) error {
 	r.mu.Lock()
 	from := r.end
-	r.end += uint64(len(b))
-	at := from
-	for i, n := range numbers {
-		for int(n) >= len(r.at) {
-			r.at = append(r.at, 0)
-		}
-		r.at[n] = at<<lengthBits | uint64(lengths[i]+1)
-		at += uint64(lengths[i])
+	if uint64(from)+uint64(len(frames)/unit) >= uint64(gone) {
+		r.mu.Unlock()
+		return errors.New("bulk: the records take more than 64 GiB")
 	}
+	r.end += uint32(len(frames) / unit)
 	r.mu.Unlock()
-	_, err := r.f.WriteAt(b, int64(from))
-	return err
+	if _, err := r.f.WriteAt(frames, int64(from)*unit); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, n := range numbers {
+		length, w := binary.Uvarint(frames)
+		size := (w + int(length) + unit - 1) &^ (unit - 1)
+		if at := r.slot(n); *at != gone && (*at == 0 || !fill) {
+			*at = from + 1
+		}
+		from, frames = from+uint32(size/unit), frames[size:]
+	}
+	return nil
 }
 
-// Get reads a record, appended to room; nothing if there is none.
-func (r *Records) Get(n uint32, room []byte) ([]byte, error) {
+// slot is where a number's place is kept; the caller holds the lock.
+func (r *Records) slot(n uint32) *uint32 {
+	r.n = max(r.n, n)
+	for int(n/atChunk) >= len(r.at) {
+		r.at = append(r.at, make([]uint32, atChunk))
+	}
+	return &r.at[n/atChunk][n%atChunk]
+}
+
+// Drop has no record of a number from now on.
+func (r *Records) Drop(n uint32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	*r.slot(n) = gone
+}
+
+// Get reads a record into room; ok is false if there is none.
+func (r *Records) Get(n uint32, room []byte) (record []byte, ok bool, err error) {
 	r.mu.RLock()
-	at := r.at[n]
+	at := uint32(0)
+	if int(n/atChunk) < len(r.at) {
+		at = r.at[n/atChunk][n%atChunk]
+	}
 	r.mu.RUnlock()
-	if at == 0 {
-		return room, nil
+	if at == 0 || at == gone {
+		return nil, false, nil
 	}
-	from := len(room)
-	length := int(at&(1<<lengthBits-1)) - 1
-	for cap(room) < from+length {
-		room = append(room[:cap(room)], 0)
+	from := int64(at-1) * unit
+	room = slices.Grow(room[:0], usual)[:usual]
+	got, err := r.f.ReadAt(room, from)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, false, err
 	}
-	room = room[:from+length]
-	_, err := r.f.ReadAt(room[from:], int64(at>>lengthBits))
-	return room, err
+	length, w := binary.Uvarint(room[:got])
+	if w <= 0 {
+		return nil, false, io.ErrUnexpectedEOF
+	}
+	if size := w + int(length); size > got {
+		room = slices.Grow(room[:0], size)[:size]
+		if _, err := r.f.ReadAt(room, from); err != nil {
+			return nil, false, err
+		}
+	}
+	return room[w : w+int(length)], true, nil
 }
 
 // Len is the highest number.
-func (r *Records) Len() int { return len(r.at) - 1 }
+func (r *Records) Len() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return int(r.n)
+}
 
-// Close closes the file.
+// Bytes is how much memory the numbers take.
+func (r *Records) Bytes() int64 {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return int64(len(r.at)) * atChunk * 4
+}
+
+// Close gives the file up.
 func (r *Records) Close() error { return r.f.Close() }
 
 // Union divides numbers 1..n into those that hang together (disjoint sets with

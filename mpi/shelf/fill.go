@@ -19,26 +19,40 @@ type stored struct {
 	ends  []int
 }
 
+// Stored is what a Shelf keeps of a stored record.
+type Stored struct {
+	Keys     []block.Key
+	Revision uint64
+	Brief    []byte
+}
+
 // Fill puts all stored records in. walk gives them, in bytes that hold until do
-// returns, and keys appends the keys of one to dst: one goroutine walks, the
-// others put in. Loaded is to be called afterwards.
-func (s *Shelf) Fill(ctx context.Context, walk func(ctx context.Context, do func(id, value []byte) error) error, keys func(dst []block.Key, id string, value []byte) ([]block.Key, error)) error {
+// returns, and read reads one, in the room that its Stored has: one goroutine
+// walks, the others put in. Loaded is to be called afterwards.
+func (s *Shelf) Fill(ctx context.Context, walk func(ctx context.Context, do func(id, value []byte) error) error, read func(id string, value []byte, into *Stored) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	chunks, spare := make(chan stored, runtime.GOMAXPROCS(0)), make(chan stored, 4*runtime.GOMAXPROCS(0))
 	for range runtime.GOMAXPROCS(0) {
 		g.Go(func() error {
-			var room []block.Key
+			var room Stored
+			var numbers []uint32
+			var frames []byte
 			for c := range chunks {
 				at := 0
+				numbers, frames = numbers[:0], frames[:0]
 				for i := 0; i < len(c.ends); i += 2 {
 					id := string(c.bytes[at:c.ends[i]])
-					var err error
-					if room, err = keys(room[:0], id, c.bytes[c.ends[i]:c.ends[i+1]]); err != nil {
+					room.Keys, room.Brief = room.Keys[:0], room.Brief[:0]
+					if err := read(id, c.bytes[c.ends[i]:c.ends[i+1]], &room); err != nil {
 						return err
 					}
-					s.Load(id, room)
+					if n, _ := s.Load(id, room.Keys); n != 0 && s.briefs != nil {
+						b := brief{room.Revision, room.Brief}
+						numbers, frames = append(numbers, n), b.frame(frames)
+					}
 					at = c.ends[i+1]
 				}
+				s.briefs.fill(numbers, frames)
 				select {
 				case spare <- stored{c.bytes[:0], c.ends[:0]}:
 				default:

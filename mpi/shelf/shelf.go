@@ -16,6 +16,7 @@ type Shelf struct {
 	shards  [1 << shardBits]shard
 	waiting [1 << shardBits]waiting
 	ids     *ids
+	briefs  *briefs // nil: none
 	// changing orders the changes of one record.
 	changing [256]sync.Mutex
 	mu       sync.Mutex
@@ -81,7 +82,11 @@ func (s *Shelf) Loaded() {
 		s.put(p)
 	}
 	s.loaded, s.putOff = true, nil
+	s.briefs.loaded(s.ids)
 }
+
+// Known gives a record a number, so that Number tells that it may be stored.
+func (s *Shelf) Known(id string) { s.ids.number(id) }
 
 // Doubt gives the lists of keys up: whether a change of them was written is not
 // known, so the Space is asked from now on.
@@ -170,6 +175,9 @@ func (s *Shelf) Len() int {
 func (s *Shelf) Size() Size {
 	var out Size
 	out.Records, out.Bytes = s.ids.size()
+	if s.briefs != nil {
+		out.Bytes += s.briefs.records.Bytes()
+	}
 	for i := range s.shards {
 		s.shards[i].size(&out)
 	}

@@ -30,7 +30,7 @@ func (e *Exchange) openIndex(ctx context.Context, own store.Space) (err error) {
 		return err
 	}
 	e.known = announce.New(e.log)
-	cfg := mpi.Config{Space: e.Store.Space("mpi"), Read: e.read, Policy: e.rules, Changed: e.known.Wake, Log: e.log}
+	cfg := mpi.Config{Space: e.Store.Space("mpi"), Read: e.read, Policy: e.rules, Changed: e.known.Wake, Scratch: e.cfg.Data, Log: e.log}
 	if e.cfg.clustered() {
 		cfg.CacheFor = cacheFor
 	}

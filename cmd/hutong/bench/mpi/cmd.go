@@ -28,6 +28,8 @@ type Cmd struct {
 	Seed       uint64 `default:"2026" help:"Seed of the people. 1 to 9 are for tuning; report on another."`
 	Out        string `default:"bench-mpi" type:"path" placeholder:"DIR" help:"Folder for report.json and report.md."`
 	Dir        string `type:"path" placeholder:"DIR" help:"Where to make the scratch folder; it is deleted at the end."`
+	Keep       string `type:"path" placeholder:"DIR" help:"With --persons: keep the filled store in this folder, and begin with it if it is there. On the file system of --dir."`
+	Profiles   string `type:"path" placeholder:"DIR" help:"Folder for a profile of the processor time of each stage (go tool pprof)."`
 
 	log io.Writer
 }
@@ -134,7 +136,7 @@ func freshPeak() {
 // timed runs a stage and adds its time by the clock and by the processors.
 func (c *Cmd) timed(r *Report, name string, do func() error) error {
 	wall, cpu := time.Now(), spent()
-	if err := do(); err != nil {
+	if err := c.profiled(name, do); err != nil {
 		return err
 	}
 	w, p := time.Since(wall).Seconds(), (spent() - cpu).Seconds()

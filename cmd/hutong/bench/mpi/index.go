@@ -50,7 +50,7 @@ const memoryLimit = 4 << 30
 func (c *Cmd) index(ctx context.Context, rep *Report, dir string, n int) error {
 	src := newHospitals(c.Queries, n)
 	name := filepath.Join(dir, "store")
-	if err := c.fill(ctx, rep, name, src, n); err != nil {
+	if err := c.filled(ctx, rep, name, src, n); err != nil {
 		return err
 	}
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(memoryLimit))
@@ -105,6 +105,30 @@ func (c *Cmd) warm(ctx context.Context, rep *Report, x *mpi.Index) error {
 	rep.add("lists in memory, of one record", each(int(held.Bytes)), "bytes")
 	c.say("lists in memory: %d records, %.1f keys and %.1f postings each in %.0f bytes", held.Records, each(held.Keys), each(held.Postings), each(int(held.Bytes)))
 	return nil
+}
+
+// filled makes the store, or takes the one that was kept.
+func (c *Cmd) filled(ctx context.Context, rep *Report, name string, src *hospitals, n int) error {
+	if c.Keep == "" {
+		return c.fill(ctx, rep, name, src, n)
+	}
+	store := filepath.Join(c.Keep, "store")
+	there, err := c.recall(c.Keep, n, src)
+	if err != nil {
+		return err
+	}
+	if !there {
+		if err := errors.Join(os.RemoveAll(store), os.MkdirAll(c.Keep, 0o755)); err != nil {
+			return err
+		}
+		if err := c.fill(ctx, rep, store, src, n); err != nil {
+			return err
+		}
+		if err := c.keep(c.Keep, n, src); err != nil {
+			return err
+		}
+	}
+	return clone(store, name)
 }
 
 // fill takes in the records of n persons, all but the last, as a region's first
@@ -171,20 +195,23 @@ func (c *Cmd) many(ctx context.Context, rep *Report, name string, at, n int, do 
 	times := make([]time.Duration, n)
 	var next atomic.Int64
 	begin, cpu := time.Now(), spent()
-	g, ctx := errgroup.WithContext(ctx)
-	for range at {
-		g.Go(func() error {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				at := time.Now()
-				if err := do(ctx, i); err != nil {
-					return err
+	err := c.profiled(name, func() error {
+		g, ctx := errgroup.WithContext(ctx)
+		for range at {
+			g.Go(func() error {
+				for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+					at := time.Now()
+					if err := do(ctx, i); err != nil {
+						return err
+					}
+					times[i] = time.Since(at)
 				}
-				times[i] = time.Since(at)
-			}
-			return nil
-		})
-	}
-	if err := g.Wait(); err != nil || n == 0 {
+				return nil
+			})
+		}
+		return g.Wait()
+	})
+	if err != nil || n == 0 {
 		return err
 	}
 	rate, each := float64(n)/time.Since(begin).Seconds(), float64((spent()-cpu)/time.Microsecond)/float64(n)
@@ -245,7 +272,7 @@ func openIndex(ctx context.Context, dir string, src *hospitals) (*mpi.Index, fun
 	if err != nil {
 		return nil, nil, err
 	}
-	x, err := mpi.Open(ctx, mpi.Config{Space: s.Space("mpi"), Read: src.read, Log: zerolog.Nop(), Now: func() time.Time { return people.Today }})
+	x, err := mpi.Open(ctx, mpi.Config{Space: s.Space("mpi"), Read: src.read, Scratch: filepath.Dir(dir), Log: zerolog.Nop(), Now: func() time.Time { return people.Today }})
 	if err != nil {
 		return nil, nil, err
 	}

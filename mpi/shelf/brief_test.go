@@ -1,0 +1,57 @@
+package shelf_test
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"hutong/mpi/block"
+	"hutong/mpi/shelf"
+)
+
+// TestBriefs: the newest brief is given, whatever came first, and none that is in
+// doubt; changes that come before the stored ones are in are newer.
+func TestBriefs(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := shelf.New()
+	if err := s.Briefs(dir, func(err error) { t.Error(err) }); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("the file has a name: %v, %v", left, err)
+	}
+	body := func(text string) func() []byte { return func() []byte { return []byte(text) } }
+	s.PutBrief("early", 3, body("early 3"))
+	s.PutBrief("early", 2, body("early 2"))
+	s.DoubtBrief("doubted early")
+	s.PutBrief("doubted early", 9, body("x"))
+	err := s.Fill(t.Context(), func(_ context.Context, do func(id, value []byte) error) error {
+		for _, id := range []string{"early", "doubted early", "stored", "doubted"} {
+			if err := do([]byte(id), []byte(id+" 1")); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func(_ string, value []byte, into *shelf.Stored) error {
+		into.Revision, into.Brief = 1, append(into.Brief, value...)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Loaded()
+	s.Put("new", nil, []block.Key{})
+	s.PutBrief("new", 2, body("new 2"))
+	s.PutBrief("new", 1, body("new 1"))
+	s.PutBrief("early", 4, body("early 4"))
+	s.DoubtBrief("doubted")
+	s.PutBrief("doubted", 7, body("x"))
+	for id, want := range map[string]string{"early": "early 4", "doubted early": "", "stored": "stored 1", "doubted": "", "new": "new 2", "unknown": ""} {
+		for _, n := range []uint32{0, s.Number(id)} {
+			if got, ok := s.Brief(id, n, nil); ok != (want != "") || string(got) != want {
+				t.Errorf("%s: %q, %v", id, got, ok)
+			}
+		}
+	}
+}
