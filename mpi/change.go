@@ -21,6 +21,7 @@ type change struct {
 	x       *Index
 	subject *row                        // the record fed; nil for a human decision
 	isNew   bool                        // subject was not known before: nothing is stored of it
+	unheard bool                        // the lists in memory say so, and its feed has its lock: its row's write need not ask
 	had     []block.Key                 // of subject, before
 	edges   map[string]*edge            // of subject, as they will be
 	certain map[string]map[string]*edge // of all records, where none is stored yet (Load)
@@ -110,7 +111,10 @@ func (c *change) row(old, next *row) {
 			c.write(store.Write{Key: blockKey(k, next.ID), Value: []byte{1}})
 		}
 	}
-	c.isNew = old == nil
+	if c.isNew = old == nil; c.isNew {
+		s := c.x.lists.Load()
+		c.unheard = s != nil && s.Number(next.ID) == 0
+	}
 	if old != nil {
 		c.had = old.keys
 		next.raw, next.head.Rev = old.raw, old.head.Rev
@@ -344,18 +348,25 @@ func (c *change) forget() {
 }
 
 // finishRows turns changed rows and persons into writes that hold only if
-// nobody else changed them.
+// nobody else changed them. Ids that this process made are nobody else's.
 func (c *change) finishRows() {
 	for id, r := range c.rows {
 		r.head.Rev++
 		value := r.encode()
-		c.write(expect(store.Write{Key: []byte(rowPrefix + id), Value: value}, r.raw))
+		w := store.Write{Key: []byte(rowPrefix + id), Value: value}
+		if !c.unheard || r.ID != c.subject.ID {
+			w = expect(w, r.raw)
+		}
+		c.write(w)
 		r.raw = value
 	}
 	for id, p := range c.persons {
 		p.Rev++
 		w := put(personPrefix+id, p)
-		c.write(expect(w, p.raw))
+		if p.raw != nil || !slices.Contains(c.minted, id) {
+			w = expect(w, p.raw)
+		}
+		c.write(w)
 		p.raw = w.Value
 	}
 }

@@ -99,7 +99,7 @@ func Open(ctx context.Context, cfg Config) (*Index, error) {
 	if cfg.Shadow != nil {
 		x.shadow = link.NewRules(cfg.Shadow)
 	}
-	var salt [2]byte
+	var salt [4]byte
 	_, _ = rand.Read(salt[:]) // never fails (crypto/rand)
 	x.salt = hex.EncodeToString(salt[:])
 	x.rows = cache.New[*row](rowsCached, cfg.CacheFor)

@@ -85,7 +85,7 @@ func (c *change) journal() {
 	if e.Patients == nil {
 		e.Patients = c.touched()
 	}
-	c.write(expect(put(journalPrefix+e.ID, e), nil))
+	c.set(journalPrefix+e.ID, e)
 	for _, p := range append(e.persons(), c.about...) {
 		c.set(pair(journalOfPrefix, p, e.ID), true)
 	}

@@ -197,9 +197,12 @@ func urgency(t *Task) float64 {
 
 // open stages a task unless it stands already or was answered by a human.
 func (c *change) open(ctx context.Context, t *Task) error {
-	old, err := c.taskRow(ctx, t.ID)
-	if err != nil {
-		return err
+	var old *Task
+	if !c.isNew || t.A != c.subject.ID && t.B != c.subject.ID { // nobody was asked about a record that was not known
+		var err error
+		if old, err = c.taskRow(ctx, t.ID); err != nil {
+			return err
+		}
 	}
 	if old != nil && (old.Status == StatusOpen && slices.Equal(old.Reasons, t.Reasons) || old.Decision != nil && old.Decision.Journal != "") {
 		return nil
