@@ -136,6 +136,32 @@ func TestTheWholeRun(t *testing.T) {
 	}
 }
 
+// A larger region is compared with the smallest, of which the server runs on.
+func TestFlatness(t *testing.T) {
+	c := command(t)
+	c.Patients, c.Only = []int{8, 12}, []string{"read", "read-cold", "transaction", "count-token"}
+	rep, err := c.measure(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range rep.Scales {
+		noFailures(t, s.Results, c.Only)
+	}
+	var got []string
+	for _, f := range rep.Flatness {
+		if f.From != 8 || f.To != 12 || f.CPU <= 0 || f.P50 <= 0 {
+			t.Errorf("%+v", f)
+		}
+		got = append(got, f.Workload)
+	}
+	if want := []string{"read", "transaction"}; !slices.Equal(got, want) {
+		t.Errorf("compared: %v, want %v", got, want)
+	}
+	if left, _ := os.ReadDir(c.Dir); len(left) > 0 {
+		t.Errorf("the run leaves %v", left)
+	}
+}
+
 // With tokens, consent and audit: the same requests as a hospital's system.
 func TestARunWithTokens(t *testing.T) {
 	c := command(t)
@@ -231,7 +257,7 @@ func TestWrongAnswersCount(t *testing.T) {
 		t.Fatal(err)
 	}
 	tg := &target{name: "wrong", client: one, org: writerOrg}
-	tg.sample = &sample{patients: []patient{{id: "nobody", identifier: "a|b", reads: []string{"Patient/nobody"}, codes: []string{"c|d"}}}, codes: []string{"c|d"}}
+	tg.sample = &sample{strangers: []string{"Patient/nobody"}, patients: []patient{{id: "nobody", identifier: "a|b", reads: []string{"Patient/nobody"}, codes: []string{"c|d"}}}, codes: []string{"c|d"}}
 	for _, w := range reads()[:2] {
 		results, err := x.st.measure(context.Background(), w, 1, []*target{tg})
 		if err != nil {
@@ -248,6 +274,7 @@ func TestRequestsAreSeeded(t *testing.T) {
 	s := &sample{codes: []string{"s|1", "s|2"}}
 	for i := range 50 {
 		id := fmt.Sprint("p", i)
+		s.strangers = append(s.strangers, "Patient/"+id)
 		s.patients = append(s.patients, patient{id: id, identifier: "s|" + id, codes: []string{"s|1", "s|2"}, reads: []string{"Patient/" + id, "Observation/" + id}})
 	}
 	make100 := func(w workload, seed uint64) string {

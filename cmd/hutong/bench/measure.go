@@ -18,7 +18,8 @@ type workload struct {
 	clients int    // of the closed loop
 	writes  bool   // waits for the disk
 	batch   bool   // a request is long work: closed loop only
-	grows   bool   // the answer's work grows with the region: no measure of flatness
+	grows   bool   // the answer's work, or what it reads, grows with the region: no measure of flatness
+	cold    bool   // is not to be warmed up: it asks for what no cache holds
 	// prepare readies the target and gives the i-th request, which is a function
 	// of seed and i alone, and the units that a request counts.
 	prepare func(ctx context.Context, t *target, seed uint64) (next func(i int) drive.Request, per float64, err error)
@@ -46,7 +47,7 @@ func (st *stretches) measure(ctx context.Context, w workload, seed uint64, targe
 			return nil, fmt.Errorf("%s: %w", t.name, err)
 		}
 		runs[k] = &run{t: t, next: next, result: report.Result{Workload: w.name, Unit: w.unit, Per: per, Clients: w.clients}}
-		runs[k].warm(ctx, w.clients, st.warm)
+		runs[k].warm(ctx, &w, st.warm)
 	}
 	part := st.closed / time.Duration(st.slices)
 	for range st.slices {
@@ -69,6 +70,9 @@ func (st *stretches) measure(ctx context.Context, w workload, seed uint64, targe
 	out := make([]report.Result, len(runs))
 	for k, r := range runs {
 		out[k] = r.finish(rate)
+		if w.cold {
+			r.t.met += r.sent
+		}
 	}
 	return out, ctx.Err()
 }
@@ -118,9 +122,19 @@ func (r *run) open() drive.Send {
 	}
 }
 
-// warm makes the first requests of every worker count for nothing.
-func (r *run) warm(ctx context.Context, clients int, length time.Duration) {
-	r.sent += drive.Closed(ctx, r.open, clients, r.sent, length).Tried()
+// warmEach is how many requests warm a workload up, for each patient who is
+// treated, and warmMost the most time for it, in lengths.
+const warmEach, warmMost = 4, 20
+
+// warm makes the first requests count for nothing: those of every worker, and
+// those that find what they ask for in no cache.
+func (r *run) warm(ctx context.Context, w *workload, length time.Duration) {
+	for range warmMost {
+		r.sent += drive.Closed(ctx, r.open, w.clients, r.sent, length).Tried()
+		if w.cold || r.sent >= warmEach*len(r.t.sample.patients) || ctx.Err() != nil {
+			return
+		}
+	}
 }
 
 func (r *run) stretch(a *account, send func() *drive.Outcome) {

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -45,6 +46,7 @@ type shape func(r *rand.Rand, s *sample) drive.Request
 func reads() []workload {
 	return []workload{
 		read("read", readOne),
+		{name: "read-cold", unit: "requests", clients: 8, cold: true, grows: true, prepare: readCold},
 		read("patient-code", patientCode),
 		read("date-range", dateRange),
 		read("chain", chain),
@@ -74,6 +76,16 @@ func (w workload) growing() workload {
 
 func readOne(r *rand.Rand, s *sample) drive.Request {
 	return get("/" + pick(r, pick(r, s.patients).reads))
+}
+
+// readCold reads one resource of a stranger after the other: as long as there are
+// strangers, nothing that was read before.
+func readCold(_ context.Context, t *target, seed uint64) (func(int) drive.Request, float64, error) {
+	from := t.sample.strangers
+	if len(from) == 0 {
+		return nil, 0, errors.New("nobody is a stranger: take more patients")
+	}
+	return func(i int) drive.Request { return get("/" + from[(int(seed%1000)+t.met+i)%len(from)]) }, 1, nil
 }
 
 func patientCodeQuery(r *rand.Rand, s *sample) string {

@@ -129,6 +129,7 @@ func (c *RunCmd) measure(ctx context.Context) (rep *report.Report, err error) {
 		return nil, err
 	}
 	start := time.Now()
+	defer func() { err = errors.Join(err, x.first.stop()) }()
 	if c.Peer != "" {
 		err = x.versus(ctx, c.Patients[0])
 	} else {
@@ -181,11 +182,10 @@ func (x *session) judge() error {
 	if err != nil {
 		return err
 	}
-	writing, growing := map[string]bool{}, map[string]bool{"export": true}
+	writing := map[string]bool{}
 	for _, w := range x.plain() {
-		writing[w.name], growing[w.name] = w.writes, w.grows
+		writing[w.name] = w.writes
 	}
-	x.rep.Flatness = report.Flatness(x.rep.Scales, func(name string) bool { return growing[name] })
 	for i := range x.rep.Scales {
 		x.rep.Verdicts = append(x.rep.Verdicts, x.rep.Judge(&x.rep.Scales[i], list, func(name string) bool { return writing[name] })...)
 	}

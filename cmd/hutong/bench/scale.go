@@ -26,8 +26,25 @@ type session struct {
 	dir string // scratch
 	st  stretches
 	effort
-	say func(format string, args ...any)
-	rep *report.Report
+	say   func(format string, args ...any)
+	rep   *report.Report
+	first *smallest // nil: there is none, or only one scale
+}
+
+// smallest is the first region, of which the server runs on, so that larger ones
+// are compared with it in turns: the machine's own speed changes from one hour to
+// the next by more than a region may slow a query.
+type smallest struct {
+	s        *server
+	t        *target
+	patients int
+}
+
+func (f *smallest) stop() error {
+	if f == nil {
+		return nil
+	}
+	return f.s.stop()
 }
 
 // target makes our server a target.
@@ -55,7 +72,12 @@ func (x *session) scale(ctx context.Context, patients int) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.stop(), os.RemoveAll(dir)) }()
+	stays := false
+	defer func() {
+		if !stays {
+			err = errors.Join(err, s.stop(), os.RemoveAll(dir))
+		}
+	}()
 	sc := report.Scale{Patients: patients}
 	empty, err := s.start(ctx, "embedded")
 	if err != nil {
@@ -73,6 +95,9 @@ func (x *session) scale(ctx context.Context, patients int) (err error) {
 	if err := x.rest(ctx, s, t, &sc); err != nil {
 		return err
 	}
+	if err := x.flat(ctx, t, patients); err != nil {
+		return fmt.Errorf("flatness: %w", err)
+	}
 	results, err := x.workloads(ctx, []*target{t})
 	if err != nil {
 		return err
@@ -83,6 +108,51 @@ func (x *session) scale(ctx context.Context, patients int) (err error) {
 	}
 	sc.Store.PeakRSS = max(sc.Store.PeakRSS, t.usage().Peak)
 	x.rep.Scales = append(x.rep.Scales, sc)
+	if x.first == nil && len(x.cmd.Patients) > 1 {
+		if err := s.stop(); err != nil {
+			return err
+		}
+		if _, err := s.start(ctx, "embedded"); err != nil {
+			return err
+		}
+		t.restarted(s)
+		x.first, stays = &smallest{s, t, patients}, true
+	}
+	return nil
+}
+
+// turns is how often smallest and large region take turns at a workload.
+const turns = 4
+
+// flat sends the workloads whose work does not grow with the region to the
+// smallest region and to this one, in turns.
+func (x *session) flat(ctx context.Context, t *target, patients int) error {
+	if x.first == nil {
+		return nil
+	}
+	st := stretches{closed: x.st.closed, open: x.st.open, warm: x.st.warm, slices: turns, rates: map[string]float64{}}
+	targets := []*target{x.first.t, t}
+	small, large := report.Scale{Patients: x.first.patients}, report.Scale{Patients: patients}
+	for _, w := range x.plain() {
+		if w.grows || w.batch || !x.cmd.wants(w.name) {
+			continue
+		}
+		x.calm(ctx, targets)
+		results, err := st.measure(ctx, w, x.cmd.Seed, targets)
+		if err != nil {
+			return fmt.Errorf("%s: %w", w.name, err)
+		}
+		small.Results, large.Results = append(small.Results, results[0]), append(large.Results, results[1])
+	}
+	for _, t := range targets {
+		t.epoch++ // what comes after this writes records of its own
+	}
+	x.rep.Flatness = append(x.rep.Flatness, report.Flatness(&small, &large)...)
+	for _, f := range x.rep.Flatness {
+		if f.To == patients {
+			x.say("  %-13s %.2f times the CPU and %.2f times the p50 of %d patients", f.Workload, f.CPU, f.P50, f.From)
+		}
+	}
 	return nil
 }
 

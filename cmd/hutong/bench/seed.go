@@ -28,12 +28,15 @@ type target struct {
 	pprof  string // address of its profiles, "" for none
 	org    string // the hospital as which writes are made
 	epoch  int64  // tells the record numbers of this run from those of others
+	met    int    // strangers who were asked for
 }
 
 // sample is what the requests are made from: patients of whom the region gave
-// the ids, with some of their resources.
+// the ids, with some of their resources. They are as many in a region of any size:
+// those who are treated just now. strangers are resources of others, of each one.
 type sample struct {
 	patients  []patient
+	strangers []string // Type/id
 	codes     []string // of Observations, system|code, the commonest first
 	resources int      // loaded
 	bytes     int64    // of the bundles
@@ -48,7 +51,10 @@ type patient struct {
 	codes        []string // of the Observations
 }
 
-const sampled = 2000
+const (
+	active    = 1000
+	strangers = 20_000
+)
 
 // loading is the speed at which the region went in.
 type loading struct {
@@ -68,16 +74,15 @@ func (t *target) load(ctx context.Context, patients int, seed uint64, org string
 	start := time.Now()
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(8)
-	every := max(1, patients/sampled)
+	every, other := max(1, patients/active), max(1, patients/strangers)
 	var failed atomic.Bool
 	posts := 0
 	for p := range region.Generate(region.Options{People: patients, Seed: seed}) {
 		if posts > patients || failed.Load() || gctx.Err() != nil {
 			break
 		}
-		keep := posts > 0 && posts%every == 0 && (org == "" || p.Org == org)
-		if keep {
-			if err := t.sample.take(p); err != nil {
+		if posts > 0 && (org == "" || p.Org == org) {
+			if err := t.sample.take(p, posts%every == 0, posts%other == 0); err != nil {
 				return out, err
 			}
 		}
@@ -137,8 +142,12 @@ func (t *target) post(ctx context.Context, p region.Post) (time.Duration, error)
 	}
 }
 
-// take adds the bundle's patient and resources, if their ids are known.
-func (s *sample) take(p region.Post) error {
+// take adds the bundle's patient and resources, if their ids are known: to those
+// who are treated, or as a stranger.
+func (s *sample) take(p region.Post, treated, stranger bool) error {
+	if !treated && !stranger {
+		return nil
+	}
 	var b struct {
 		Entry []struct {
 			Resource struct {
@@ -156,6 +165,13 @@ func (s *sample) take(p region.Post) error {
 	}
 	one := patient{}
 	seen := map[string]bool{}
+	if stranger {
+		defer func() {
+			if n := len(one.reads); n > 0 {
+				s.strangers = append(s.strangers, one.reads[len(s.strangers)%n])
+			}
+		}()
+	}
 	for i := range b.Entry {
 		r := &b.Entry[i].Resource
 		if r.ID == "" {
@@ -176,12 +192,14 @@ func (s *sample) take(p region.Post) error {
 				}
 				seen[code] = true
 				one.codes = append(one.codes, code)
-				s.count[code]++
+				if treated {
+					s.count[code]++
+				}
 			}
 		}
 		one.reads = append(one.reads, r.ResourceType+"/"+r.ID)
 	}
-	if one.id != "" && len(one.codes) > 0 {
+	if treated && one.id != "" && len(one.codes) > 0 {
 		s.patients = append(s.patients, one)
 	}
 	return nil

@@ -189,11 +189,7 @@ func (p *page) flatness(r *Report) {
 	p.WriteString(p.w.flatIntro + "\n\n")
 	p.table(p.w.workload, p.w.patients, p.w.cpu, "p50")
 	for _, f := range r.Flatness {
-		p50 := p.w.none
-		if f.P50 > 0 {
-			p50 = fmt.Sprintf("%.2f", f.P50)
-		}
-		p.row(f.Workload, group(float64(f.From))+" → "+group(float64(f.To)), fmt.Sprintf("%.2f", f.CPU), p50)
+		p.row(f.Workload, group(float64(f.From))+" → "+group(float64(f.To)), fmt.Sprintf("%.2f", f.CPU), fmt.Sprintf("%.2f", f.P50))
 	}
 }
 

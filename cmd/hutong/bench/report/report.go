@@ -166,31 +166,20 @@ type Flat struct {
 	From     int     `json:"fromPatients"`
 	To       int     `json:"toPatients"`
 	CPU      float64 `json:"cpuRatio"` // server CPU a request, larger over smaller
-	P50      float64 `json:"p50Ratio"` // open loop at the same rate; 0 where the rates differ
+	P50      float64 `json:"p50Ratio"` // open loop at the same rate
 }
 
-// Flatness compares every larger scale with the first, for workloads whose
-// answers do not grow with the region.
-func Flatness(scales []Scale, grows func(workload string) bool) []Flat {
-	if len(scales) < 2 {
-		return nil
-	}
+// Flatness compares a region with a smaller one, each workload sent to both in
+// turns. One that failed is left out.
+func Flatness(small, large *Scale) []Flat {
 	var out []Flat
-	small := &scales[0]
-	for i := range scales[1:] {
-		large := &scales[i+1]
-		for j := range small.Results {
-			a := &small.Results[j]
-			b := large.Result(a.Workload)
-			if b == nil || grows(a.Workload) || a.Open.Answered == 0 || b.Open.Answered == 0 {
-				continue
-			}
-			f := Flat{Workload: a.Workload, From: small.Patients, To: large.Patients, CPU: over(b.Open.CPU, a.Open.CPU)}
-			if a.Open.Target == b.Open.Target {
-				f.P50 = over(b.Open.Latency.P50, a.Open.Latency.P50)
-			}
-			out = append(out, f)
+	for i := range small.Results {
+		a := &small.Results[i]
+		b := large.Result(a.Workload)
+		if b == nil || a.Failed()+b.Failed() > 0 || a.Open.Answered == 0 || b.Open.Answered == 0 {
+			continue
 		}
+		out = append(out, Flat{a.Workload, small.Patients, large.Patients, over(b.Open.CPU, a.Open.CPU), over(b.Open.Latency.P50, a.Open.Latency.P50)})
 	}
 	return out
 }
