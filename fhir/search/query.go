@@ -42,7 +42,7 @@ type Query struct {
 // resource counts for whose body, or what refers to it, must be looked at.
 const (
 	TotalWithin = 1000
-	TotalDear   = 4
+	TotalDear   = 16
 )
 
 // Budget is what an engine may spend on a total beyond the page: see
