@@ -119,7 +119,7 @@ func (x *Index) feedGroup(ctx context.Context, heard []notice) (left []notice, o
 			in, points = append(in, a), append(points, meetingPoints(n.key.ID, a.old, a.next)...)
 		}
 	}
-	unlock := x.locks.lock(points)
+	unlock := x.locks.Lock(points)
 	defer unlock()
 	g := newGroup(x)
 	for i := range in {

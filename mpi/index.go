@@ -20,6 +20,7 @@ import (
 	"hutong/fhir/store"
 	"hutong/mpi/bulk"
 	"hutong/mpi/cache"
+	"hutong/mpi/latch"
 	"hutong/mpi/link"
 	"hutong/mpi/normal"
 	"hutong/mpi/policy"
@@ -50,8 +51,8 @@ type Config struct {
 	// Scratch is a folder for a file of about 300 bytes a record, which Warm writes
 	// anew and which has no name: to judge by it costs less than by the Space. "": none.
 	Scratch string
-	Log      zerolog.Logger
-	Now      func() time.Time // nil is time.Now
+	Log     zerolog.Logger
+	Now     func() time.Time // nil is time.Now
 }
 
 // Index is the master patient index. Safe for concurrent use.
@@ -67,16 +68,16 @@ type Index struct {
 	log     zerolog.Logger
 	now     func() time.Time
 	clock   clock
-	salt    string // of this process, in the ids that it makes
-	locks   stripes
+	salt    string      // of this process, in the ids that it makes
+	locks   latch.Table // of feeds: two records that share a block key wait for each other
 	// gate is held shared by feeds and alone by human decisions, which touch
 	// any number of records.
 	gate    sync.RWMutex
 	rows    *cache.Cache[*row]
 	persons *cache.Cache[*person]
 	stats   counters
-	loading atomic.Bool                 // a first load is under way: feeds and decisions are refused
-	alone   bool                        // no other process writes to the Space
+	loading atomic.Bool // a first load is under way: feeds and decisions are refused
+	alone   bool        // no other process writes to the Space
 	scratch string
 	filling atomic.Pointer[shelf.Shelf] // the posting lists in memory, kept up with changes
 	lists   atomic.Pointer[shelf.Shelf] // the same once they are whole; nil: the Space is asked
@@ -118,7 +119,9 @@ func (x *Index) Warm(ctx context.Context) error {
 		return nil
 	}
 	if x.scratch != "" {
-		lost := func(err error) { x.log.Warn().Err(err).Msg("mpi: the scratch file is given up: rows are read from the store") }
+		lost := func(err error) {
+			x.log.Warn().Err(err).Msg("mpi: the scratch file is given up: rows are read from the store")
+		}
 		if err := s.Briefs(x.scratch, lost); err != nil {
 			lost(err)
 		}
@@ -251,29 +254,6 @@ func (c *clock) micros(now time.Time) int64 {
 			return t
 		}
 	}
-}
-
-// stripes serialise feeds that could meet: two records that share a block key
-// share a stripe.
-type stripes [1024]sync.Mutex
-
-// lock takes the stripes of the hashes in ascending order, each once, and
-// gives the function that releases them.
-func (s *stripes) lock(hashes []uint64) (unlock func()) {
-	var want [len(s) / 64]uint64
-	for _, h := range hashes {
-		i := h % uint64(len(s))
-		want[i/64] |= 1 << (i % 64)
-	}
-	each := func(do func(*sync.Mutex)) {
-		for i := range s {
-			if want[i/64]&(1<<(i%64)) != 0 {
-				do(&s[i])
-			}
-		}
-	}
-	each((*sync.Mutex).Lock)
-	return func() { each((*sync.Mutex).Unlock) }
 }
 
 // counters are what the index counts of its own work since Open.

@@ -41,9 +41,10 @@ const (
 )
 
 // memoryLimit is what Go may take from the restart on, as GOMEMLIMIT would say to a
-// server. A first load is done once, and would spend more time collecting garbage
-// than comparing.
-const memoryLimit = 4 << 30
+// server, so that the process stays below 4 GB: the block cache and the program
+// come on top. A first load is done once, and would spend more time collecting
+// garbage than comparing.
+const memoryLimit = 3300 << 20
 
 // index fills an index with the records of n persons at once, starts it again,
 // asks it for some of them, in process and over HTTP, and feeds it the last.
