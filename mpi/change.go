@@ -174,6 +174,9 @@ func (c *change) others(ctx context.Context, prefix, id string) (map[string][]by
 	if c.isNew && id == c.subject.ID && prefix != decisionPrefix {
 		return nil, nil
 	}
+	if prefix == decisionPrefix && c.x.heard.Load() && !c.x.judged.Has(id) {
+		return nil, nil
+	}
 	if stored, ok := c.asked[prefix+id]; ok {
 		return stored, nil
 	}
@@ -267,6 +270,8 @@ func setOrDelete(m map[string]*decision, k string, d *decision) {
 func (c *change) say(a, b string, d *decision, before *decision) {
 	a, b = link.Order(a, b)
 	c.says[a+sep+b] = d
+	c.x.judged.Add(a)
+	c.x.judged.Add(b)
 	c.decided = append(c.decided, decided{A: a, B: b, Before: before, After: d})
 	for _, k := range []string{pair(decisionPrefix, a, b), pair(decisionPrefix, b, a)} {
 		if d == nil {

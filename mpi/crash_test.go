@@ -75,10 +75,12 @@ func feedUntilKilled(dir string) error {
 	if err != nil {
 		return err
 	}
-	x, err := mpi.Open(context.Background(), mpi.Config{Space: st.Space("mpi"), Read: crowded().read})
+	x, err := mpi.Open(context.Background(), mpi.Config{Space: st.Space("mpi"), Read: crowded().read, Scratch: os.TempDir()})
 	if err != nil {
 		return err
 	}
+	warm := make(chan error, 1)
+	go func() { warm <- x.Warm(context.Background()) }() // beside the first feeds, as in an exchange
 	for p := range crowd {
 		var wg sync.WaitGroup
 		errs := make([]error, feeders)
@@ -98,7 +100,7 @@ func feedUntilKilled(dir string) error {
 		}
 		fmt.Println(p) // acknowledged
 	}
-	return st.Close()
+	return errors.Join(<-warm, st.Close())
 }
 
 // TestKilledWhileLinking kills the process with -9 again and again while eight

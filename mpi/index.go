@@ -5,6 +5,7 @@
 package mpi
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -76,8 +77,10 @@ type Index struct {
 	rows    *cache.Cache[*row]
 	persons *cache.Cache[*person]
 	stats   counters
-	loading atomic.Bool // a first load is under way: feeds and decisions are refused
-	alone   bool        // no other process writes to the Space
+	loading atomic.Bool    // a first load is under way: feeds and decisions are refused
+	alone   bool           // no other process writes to the Space
+	judged  *cache.Perhaps // records of which a human decided something
+	heard   atomic.Bool    // judged has all of them: Warm is through
 	scratch string
 	filling atomic.Pointer[shelf.Shelf] // the posting lists in memory, kept up with changes
 	lists   atomic.Pointer[shelf.Shelf] // the same once they are whole; nil: the Space is asked
@@ -105,7 +108,7 @@ func Open(ctx context.Context, cfg Config) (*Index, error) {
 	x.salt = hex.EncodeToString(salt[:])
 	x.rows = cache.New[*row](rowsCached, cfg.CacheFor)
 	x.persons = cache.New[*person](personsCached, cfg.CacheFor)
-	x.alone, x.scratch = cfg.CacheFor == 0, cfg.Scratch
+	x.alone, x.scratch, x.judged = cfg.CacheFor == 0, cfg.Scratch, cache.NewPerhaps()
 	return x, ctx.Err()
 }
 
@@ -130,16 +133,35 @@ func (x *Index) Warm(ctx context.Context) error {
 		x.filling.Store(nil)
 		return err
 	}
+	if err := x.hear(ctx); err != nil {
+		x.filling.Store(nil)
+		return err
+	}
 	s.Loaded()
 	x.lists.Store(s)
 	x.log.Info().Int("records", s.Len()).Msg("mpi: posting lists are in memory")
 	return nil
 }
 
-// walkRows reads all rows; the bytes hold until do returns.
+// hear reads of which records a human decided something.
+func (x *Index) hear(ctx context.Context) error {
+	err := x.walk(ctx, decisionPrefix, func(pair, _ []byte) error {
+		id, _, _ := bytes.Cut(pair, []byte(sep))
+		x.judged.Add(string(id))
+		return nil
+	})
+	x.heard.Store(err == nil)
+	return err
+}
+
 func (x *Index) walkRows(ctx context.Context, row func(id, value []byte) error) error {
-	from, to := []byte(rowPrefix), behind([]byte(rowPrefix))
-	do := func(k, v []byte) error { return row(k[len(rowPrefix):], v) }
+	return x.walk(ctx, rowPrefix, row)
+}
+
+// walk reads all that is stored under a prefix; the bytes hold until each returns.
+func (x *Index) walk(ctx context.Context, prefix string, each func(rest, value []byte) error) error {
+	from, to := []byte(prefix), behind([]byte(prefix))
+	do := func(k, v []byte) error { return each(k[len(prefix):], v) }
 	if w, ok := x.space.(store.Walker); ok {
 		return w.Walk(ctx, from, to, do)
 	}

@@ -1,7 +1,9 @@
 package normal
 
 import (
+	"hash/maphash"
 	"strings"
+	"sync/atomic"
 )
 
 // Name is one name of a person in comparison form.
@@ -52,27 +54,66 @@ func NewName(text, family, given, use string) Name {
 	return n
 }
 
+// sound fills in how the name sounds.
 func (n *Name) sound() {
 	if n.Temp {
 		return
 	}
-	n.FamilySound = SurnameReadings(n.Family)
-	n.GivenSound = Readings(n.Given)
-	if len(n.GivenSound) > 0 && !han(n.Given) {
-		s := strings.ReplaceAll(n.Given, " ", "")
-		n.GivenSound = []Reading{{s, s}}
-		for _, sound := range respelled(n.Given) {
-			if sound != s && len(n.GivenSound) < maxReadings {
-				n.GivenSound = append(n.GivenSound, Reading{sound, sound})
+	f, g := heardFamilies.of(n.Family, hearFamily), heardGivens.of(n.Given, hearGiven)
+	n.FamilySound, n.FamilyFuzzy = f.family, f.fuzzy
+	n.GivenSound, n.GivenFuzzy = g.given, g.fuzzy
+}
+
+// heard is how a family or a given name sounds. It does not change.
+type heard struct {
+	text   string
+	family []string
+	given  []Reading
+	fuzzy  string
+}
+
+// memory keeps what was heard lately, by hash: the names of a region come again
+// and again. A name takes the place of another of the same hash.
+type memory [1 << 14]atomic.Pointer[heard]
+
+var (
+	heardFamilies, heardGivens memory
+	memorySeed                 = maphash.MakeSeed()
+)
+
+func (m *memory) of(text string, hear func(string) heard) *heard {
+	at := &m[maphash.String(memorySeed, text)%uint64(len(m))]
+	if h := at.Load(); h != nil && h.text == text {
+		return h
+	}
+	h := hear(strings.Clone(text))
+	at.Store(&h)
+	return &h
+}
+
+func hearFamily(text string) heard {
+	h := heard{text: text, family: SurnameReadings(text)}
+	if len(h.family) > 0 {
+		h.fuzzy = FuzzySound(h.family[0])
+	}
+	return h
+}
+
+func hearGiven(text string) heard {
+	h := heard{text: text, given: Readings(text)}
+	if len(h.given) > 0 && !han(text) {
+		s := strings.ReplaceAll(text, " ", "")
+		h.given = []Reading{{s, s}}
+		for _, sound := range respelled(text) {
+			if sound != s && len(h.given) < maxReadings {
+				h.given = append(h.given, Reading{sound, sound})
 			}
 		}
 	}
-	if len(n.FamilySound) > 0 {
-		n.FamilyFuzzy = FuzzySound(n.FamilySound[0])
+	if len(h.given) > 0 {
+		h.fuzzy = FuzzySound(h.given[0].Plain)
 	}
-	if len(n.GivenSound) > 0 {
-		n.GivenFuzzy = FuzzySound(n.GivenSound[0].Plain)
-	}
+	return h
 }
 
 // divide tells family from given name: Chinese names begin with the family
