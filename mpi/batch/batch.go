@@ -9,7 +9,6 @@ import (
 	"context"
 	"math"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -91,17 +90,16 @@ func Match(ctx context.Context, file *File, o Options) (*Result, error) {
 }
 
 type run struct {
-	o        Options
-	file     *File
-	longest  int
-	pairs    []uint64       // that met: a<<32 | b, a < b, each once
-	vectors  []score.Packed // of pairs
-	model    *score.Model
-	weigh    func(v score.Packed, a, b int, floor float64) float64
-	comparer *score.Comparer // of the goroutine that divides
-	likely   []likely        // pairs from Possible up, the likeliest first
-	res      *Result
-	telling  sync.Mutex
+	o       Options
+	file    *File
+	longest int
+	pairs   []uint64       // that met: a<<32 | b, a < b, each once
+	vectors []score.Packed // of pairs
+	model   *score.Model
+	weigh   func(v score.Packed, a, b int, floor float64) float64
+	likely  []likely // pairs from Possible up, the likeliest first
+	res     *Result
+	telling sync.Mutex
 }
 
 // likely is a pair that may be one person.
@@ -113,7 +111,7 @@ type likely struct {
 func (p *likely) word() uint64 { return uint64(p.a)<<32 | uint64(p.b) }
 
 func newRun(file *File, o Options) *run {
-	return &run{o: o, file: file, longest: longest(file.Len()), comparer: score.NewComparer(file.people), res: &Result{}}
+	return &run{o: o, file: file, longest: longest(file.Len()), res: &Result{}}
 }
 
 // tell reports progress, from any goroutine.
@@ -199,8 +197,11 @@ func (r *run) score(ctx context.Context, w *score.Weigher) error {
 			r.likely = append(r.likely, found...)
 		}
 	})
-	slices.SortFunc(r.likely, func(x, y likely) int {
-		return cmp.Or(cmp.Compare(y.logOdds, x.logOdds), cmp.Compare(x.a, y.a), cmp.Compare(x.b, y.b))
+	sortAtOnce(r.likely, func(x, y likely) int {
+		if x.logOdds != y.logOdds {
+			return cmp.Compare(y.logOdds, x.logOdds)
+		}
+		return cmp.Or(cmp.Compare(x.a, y.a), cmp.Compare(x.b, y.b))
 	})
 	return err
 }

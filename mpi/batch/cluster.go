@@ -3,6 +3,7 @@ package batch
 import (
 	"cmp"
 	"math"
+	"runtime"
 	"slices"
 
 	"hutong/mpi/score"
@@ -27,16 +28,25 @@ func (r *run) cluster() {
 	for i := range root {
 		root[i] = i
 	}
-	d := &division{run: r, root: root, group: map[int][]int{}, partner: map[int]bool{}, weights: map[uint64]float64{}}
-	for from := 0; from < len(order); {
-		to := from + 1
-		for to < len(order) && order[to]>>32 == order[from]>>32 {
-			to++
+	workers := runtime.GOMAXPROCS(0)
+	side(workers, workers, func(w int) {
+		d := &division{run: r, root: root, group: map[int][]int{}, partner: map[int]bool{}, weights: map[uint64]float64{}, comparer: score.NewComparer(r.file.people)}
+		from, last := border(order, w*len(order)/workers), border(order, (w+1)*len(order)/workers)
+		for from < last {
+			to := border(order, from+1)
+			d.component(order[from:to])
+			from = to
 		}
-		d.component(order[from:to])
-		from = to
-	}
+	})
 	r.res.Clusters = root
+}
+
+// border is where the first component begins at or behind a place in order.
+func border(order []uint64, at int) int {
+	for at > 0 && at < len(order) && order[at]>>32 == order[at-1]>>32 {
+		at++
+	}
+	return at
 }
 
 func find(root []int, i int) int {
@@ -56,10 +66,11 @@ func join(root []int, a, b int) {
 // is the lowest record of their group.
 type division struct {
 	*run
-	root    []int
-	group   map[int][]int // by root; of one record alone nothing
-	partner map[int]bool
-	weights map[uint64]float64
+	comparer *score.Comparer
+	root     []int
+	group    map[int][]int // by root; of one record alone nothing
+	partner  map[int]bool
+	weights  map[uint64]float64
 }
 
 // component joins its records from the likeliest pair down. Two groups join
@@ -146,33 +157,71 @@ func (d *division) weight(a, b int) float64 {
 // report lists the likely pairs, and those that are together in a cluster by
 // way of others, so that the pairs and the clusters say the same.
 func (r *run) report() {
+	size := make([]uint32, len(r.res.Clusters))
+	for _, root := range r.res.Clusters {
+		size[root]++
+	}
+	many := func(root int) bool { return size[root] > 2 } // the pair that made a cluster of two is a likely one
 	listed := make(map[uint64]bool)
+	r.res.Pairs = make([]Pair, 0, len(r.likely))
 	for i := range r.likely {
 		p := &r.likely[i]
-		auto := r.res.Clusters[p.a] == r.res.Clusters[p.b]
+		root := r.res.Clusters[p.a]
+		auto := root == r.res.Clusters[p.b]
 		r.res.Pairs = append(r.res.Pairs, Pair{int(p.a), int(p.b), score.Probability(p.logOdds), p.logOdds, auto})
-		if auto {
+		if auto && many(root) {
 			listed[p.word()] = true
 		}
 	}
 	groups := map[int][]int{}
 	for i, root := range r.res.Clusters {
-		if root != i {
+		if many(root) {
 			groups[root] = append(groups[root], i)
 		}
 	}
-	for root, g := range groups {
-		g = append([]int{root}, g...)
+	comparer := score.NewComparer(r.file.people)
+	for _, g := range groups {
 		for i, a := range g {
 			for _, b := range g[i+1:] {
 				if r.across(a, b) && !listed[uint64(a)<<32|uint64(b)] {
-					w := r.weigh(r.comparer.Compare(a, b), a, b, math.Inf(-1))
+					w := r.weigh(comparer.Compare(a, b), a, b, math.Inf(-1))
 					r.res.Pairs = append(r.res.Pairs, Pair{a, b, score.Probability(w), w, true})
 				}
 			}
 		}
 	}
-	slices.SortFunc(r.res.Pairs, func(x, y Pair) int {
-		return cmp.Or(cmp.Compare(y.Weight, x.Weight), cmp.Compare(x.A, y.A), cmp.Compare(x.B, y.B))
+	sortAtOnce(r.res.Pairs, func(x, y Pair) int {
+		if x.Weight != y.Weight {
+			return cmp.Compare(y.Weight, x.Weight)
+		}
+		return cmp.Or(cmp.Compare(x.A, y.A), cmp.Compare(x.B, y.B))
 	})
+}
+
+// sortAtOnce sorts on all processors: a part on each, which are then merged. No
+// two items are equal.
+func sortAtOnce[T any](list []T, order func(x, y T) int) {
+	parts := runtime.GOMAXPROCS(0)
+	if len(list) < 1<<14 || parts < 2 {
+		slices.SortFunc(list, order)
+		return
+	}
+	end := func(i int) int { return len(list) * i / parts }
+	side(parts, parts, func(i int) { slices.SortFunc(list[end(i):end(i+1)], order) })
+	room := make([]T, len(list))
+	for i := 1; i < parts; i++ { // one part after the other: they are as many as processors
+		room = merge(room[:0], list[:end(i)], list[end(i):end(i+1)], order)
+		copy(list, room)
+	}
+}
+
+func merge[T any](out, a, b []T, order func(x, y T) int) []T {
+	for len(a) > 0 && len(b) > 0 {
+		if order(a[0], b[0]) < 0 {
+			out, a = append(out, a[0]), a[1:]
+		} else {
+			out, b = append(out, b[0]), b[1:]
+		}
+	}
+	return append(append(out, a...), b...)
 }

@@ -199,9 +199,9 @@ func TestNearest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := &near{r: r, m: r.join(passes), keep: 1 << 20, sum: make([]uint16, f.Len())}
+	all := newNear(r, r.join(passes), 1<<20)
 	for i := range f.Len() {
-		few := &near{r: r, m: all.m, keep: 3, sum: make([]uint16, f.Len())}
+		few := newNear(r, all.m, 3)
 		kept := few.seek(i)
 		if len(kept) > 3 || !slices.IsSorted(kept) {
 			t.Fatalf("%v kept", kept)

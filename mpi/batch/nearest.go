@@ -144,7 +144,7 @@ func (r *run) nearest(ctx context.Context, m *meeting) ([]uint64, error) {
 	keep := min(max(2*perRecord, atLeast/max(n, 1)), max(n-1, 1))
 	c := &circles{keep: keep, others: make([]uint32, n*keep), sizes: make([]uint32, n)}
 	err := r.each(ctx, "meet", n, func() func(from, to int) {
-		a := &near{r: r, m: m, keep: keep, sum: make([]uint16, n)}
+		a := newNear(r, m, keep)
 		return func(from, to int) {
 			for i := from; i < to; i++ {
 				c.sizes[i] = uint32(copy(c.others[i*keep:], a.seek(i)))
@@ -201,45 +201,88 @@ func (c *circles) pairs() []uint64 {
 	return out
 }
 
-// near looks for the nearest of one record after another.
+// near looks for the nearest of one record after another. Those that were met are
+// in a small table that a processor keeps beside it: an array by record would be
+// far away as soon as there are millions.
 type near struct {
-	r    *run
-	m    *meeting
-	keep int
-	sum  []uint16 // by record: what the lists shared with this one are worth
-	met  []uint32 // the records whose sum is not 0
-	kept []uint32
+	r     *run
+	m     *meeting
+	n     int // records in all
+	keep  int
+	met   []share
+	slots []uint32 // by hash: where in met, from 1
+	shift int      // of a hash, to a slot
+	kept  []uint32
+}
+
+// share is what the lists are worth that hold another record, too.
+type share struct{ who, worth, slot uint32 }
+
+func newNear(r *run, m *meeting, keep int) *near {
+	const bits = 10
+	return &near{r: r, m: m, n: r.file.Len(), keep: keep, slots: make([]uint32, 1<<bits), shift: 32 - bits}
+}
+
+// at gives the share of a record.
+func (a *near) at(who uint32) *share {
+	slot := who * 0x9E3779B1 >> a.shift
+	for {
+		switch i := a.slots[slot]; {
+		case i == 0:
+			if 2*len(a.met) >= len(a.slots) {
+				a.grow()
+				return a.at(who)
+			}
+			a.met = append(a.met, share{who: who, slot: slot})
+			a.slots[slot] = uint32(len(a.met))
+			return &a.met[len(a.met)-1]
+		case a.met[i-1].who == who:
+			return &a.met[i-1]
+		}
+		slot = (slot + 1) & uint32(len(a.slots)-1)
+	}
+}
+
+// grow makes the table twice as large.
+func (a *near) grow() {
+	a.slots, a.shift = make([]uint32, 2*len(a.slots)), a.shift-1
+	for i := range a.met {
+		slot := a.met[i].who * 0x9E3779B1 >> a.shift
+		for a.slots[slot] != 0 {
+			slot = (slot + 1) & uint32(len(a.slots)-1)
+		}
+		a.slots[slot], a.met[i].slot = uint32(i+1), slot
+	}
 }
 
 // seek gives the nearest of a record, ascending, until the next call.
 func (a *near) seek(i int) []uint32 {
-	n := len(a.sum)
+	for j := range a.met {
+		a.slots[a.met[j].slot] = 0
+	}
 	a.met, a.kept = a.met[:0], a.kept[:0]
 	for _, ref := range a.m.of(i) {
 		run, times := a.m.run(ref)
-		worth := min(mostWorth, times*(bits.Len(uint(n/len(run)))+1))
+		worth := uint32(min(mostWorth, times*(bits.Len(uint(a.n/len(run)))+1)))
 		for _, j := range run {
 			if int(j) == i || !a.r.across(min(i, int(j)), max(i, int(j))) {
 				continue
 			}
-			if a.sum[j] == 0 {
-				a.met = append(a.met, j)
-			}
-			a.sum[j] = min(a.sum[j]+uint16(worth), mostWorth)
+			s := a.at(j)
+			s.worth = min(s.worth+worth, mostWorth)
 		}
 	}
 	least, room := a.least()
 	least = max(least, a.floor())
-	for _, j := range a.met {
-		s := a.sum[j]
-		a.sum[j] = 0
+	for j := range a.met {
+		s := a.met[j].worth
 		if s < least || s == least && room == 0 {
 			continue
 		}
 		if s == least {
 			room--
 		}
-		a.kept = append(a.kept, j)
+		a.kept = append(a.kept, a.met[j].who)
 	}
 	slices.Sort(a.kept)
 	return a.kept
@@ -252,31 +295,31 @@ const mostWorth = 1023
 // there have a partner; what else they met are strangers.
 const fraction = 12
 
-func (a *near) floor() uint16 {
-	if len(a.sum) <= wideUpTo {
+func (a *near) floor() uint32 {
+	if a.n <= wideUpTo {
 		return 0
 	}
-	best := uint16(0)
-	for _, j := range a.met {
-		best = max(best, a.sum[j])
+	best := uint32(0)
+	for j := range a.met {
+		best = max(best, a.met[j].worth)
 	}
 	return best / fraction
 }
 
 // least is the sum from which the others are among the nearest, and how many
 // of those with that very sum there is room for.
-func (a *near) least() (least uint16, room int) {
+func (a *near) least() (least uint32, room int) {
 	if len(a.met) <= a.keep {
 		return 0, 0
 	}
 	var with [mostWorth + 1]int
-	for _, j := range a.met {
-		with[a.sum[j]]++
+	for j := range a.met {
+		with[a.met[j].worth]++
 	}
 	room = a.keep
 	for s := mostWorth; s > 0; s-- {
 		if with[s] >= room {
-			return uint16(s), room
+			return uint32(s), room
 		}
 		room -= with[s]
 	}
