@@ -308,6 +308,7 @@ func (c *change) done() {
 		c.x.rows.Put(id, r)
 		if s := c.x.filling.Load(); s != nil {
 			s.PutBrief(id, r.head.Rev, r.brief)
+			c.x.glances.Drop(s.Number(id))
 		}
 	}
 	for id, p := range c.persons {
@@ -345,6 +346,7 @@ func (c *change) forget() {
 		c.x.rows.Drop(id)
 		if s != nil {
 			s.DoubtBrief(id)
+			c.x.glances.Drop(s.Number(id))
 		}
 	}
 	for id := range c.persons {

@@ -166,7 +166,7 @@ func (x *Index) admit(ctx context.Context, g *group, a *arrival) (joined, change
 // rowOf is what the index knows of a record. What nothing can be known of is not
 // looked for.
 func (x *Index) rowOf(ctx context.Context, n notice) (*row, error) {
-	if r, ok := x.cachedRow(n.key.ID); ok {
+	if r, ok := x.rows.Get(n.key.ID); ok {
 		return r, nil
 	}
 	if s := x.lists.Load(); n.first || s != nil && s.Number(n.key.ID) == 0 {

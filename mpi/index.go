@@ -75,6 +75,7 @@ type Index struct {
 	// any number of records.
 	gate    sync.RWMutex
 	rows    *cache.Cache[*row]
+	glances cache.Places[*row] // by number in the lists
 	persons *cache.Cache[*person]
 	stats   counters
 	loading atomic.Bool    // a first load is under way: feeds and decisions are refused
@@ -107,6 +108,7 @@ func Open(ctx context.Context, cfg Config) (*Index, error) {
 	_, _ = rand.Read(salt[:]) // never fails (crypto/rand)
 	x.salt = hex.EncodeToString(salt[:])
 	x.rows = cache.New[*row](rowsCached, cfg.CacheFor)
+	x.glances = cache.NewPlaces[*row](glancesCached)
 	x.persons = cache.New[*person](personsCached, cfg.CacheFor)
 	x.alone, x.scratch, x.judged = cfg.CacheFor == 0, cfg.Scratch, cache.NewPerhaps()
 	return x, ctx.Err()
@@ -202,9 +204,10 @@ func (x *Index) defaults() (err error) {
 	return err
 }
 
-// Sizes of the read caches, in entries. A row is about 1 KiB decoded.
+// Sizes of the read caches, in entries. A row is about 2 KiB decoded, a glance 1.
 const (
-	rowsCached    = 50_000
+	rowsCached    = 25_000
+	glancesCached = 1 << 16
 	personsCached = 100_000
 )
 

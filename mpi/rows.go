@@ -254,16 +254,10 @@ type person struct {
 }
 
 func (x *Index) row(ctx context.Context, id string) (*row, error) {
-	if r, ok := x.cachedRow(id); ok {
+	if r, ok := x.rows.Get(id); ok {
 		return r, nil
 	}
 	return x.readRow(ctx, id)
-}
-
-// cachedRow is a row that the cache holds whole.
-func (x *Index) cachedRow(id string) (*row, bool) {
-	r, ok := x.rows.Get(id)
-	return r, ok && r.raw != nil
 }
 
 // rooms are to read briefs into.
@@ -272,18 +266,22 @@ var rooms = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
 // glance is a row to judge by: without its keys, and not to be written, if the
 // lists in memory have its brief. n is its number there, or 0.
 func (x *Index) glance(ctx context.Context, id string, n uint32) (*row, error) {
-	if r, ok := x.rows.Get(id); ok {
-		return r, nil
-	}
 	s := x.lists.Load()
 	if s == nil {
-		return x.readRow(ctx, id)
+		return x.row(ctx, id)
+	}
+	if n == 0 {
+		n = s.Number(id)
+	}
+	r, ok, seen := x.glances.Get(n)
+	if ok {
+		return r, nil
 	}
 	room := rooms.Get().(*[]byte)
 	defer rooms.Put(room)
-	brief, ok := s.Brief(id, n, *room)
-	if !ok {
-		return x.readRow(ctx, id)
+	brief, place := s.Brief(n, *room)
+	if place == 0 {
+		return x.row(ctx, id)
 	}
 	r, err := decodeRow(id, brief)
 	if err != nil {
@@ -293,7 +291,7 @@ func (x *Index) glance(ctx context.Context, id string, n uint32) (*row, error) {
 	if cap(brief) > cap(*room) {
 		*room = brief
 	}
-	x.rows.Put(id, r)
+	x.glances.PutRead(n, r, seen, func() bool { return s.Place(n) == place })
 	return r, nil
 }
 

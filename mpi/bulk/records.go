@@ -89,34 +89,46 @@ func (r *Records) Drop(n uint32) {
 	*r.slot(n) = gone
 }
 
+// Place tells where a number's record is: another place each time that it is put,
+// 0 if there is none.
+func (r *Records) Place(n uint32) uint32 {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if int(n/atChunk) >= len(r.at) || r.at[n/atChunk][n%atChunk] == gone {
+		return 0
+	}
+	return r.at[n/atChunk][n%atChunk]
+}
+
 // Get reads a record into room; ok is false if there is none.
 func (r *Records) Get(n uint32, room []byte) (record []byte, ok bool, err error) {
-	r.mu.RLock()
-	at := uint32(0)
-	if int(n/atChunk) < len(r.at) {
-		at = r.at[n/atChunk][n%atChunk]
-	}
-	r.mu.RUnlock()
-	if at == 0 || at == gone {
+	at := r.Place(n)
+	if at == 0 {
 		return nil, false, nil
 	}
+	record, err = r.Read(at, room)
+	return record, err == nil, err
+}
+
+// Read reads the record at a place into room.
+func (r *Records) Read(at uint32, room []byte) ([]byte, error) {
 	from := int64(at-1) * unit
 	room = slices.Grow(room[:0], usual)[:usual]
 	got, err := r.f.ReadAt(room, from)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, false, err
+		return nil, err
 	}
 	length, w := binary.Uvarint(room[:got])
 	if w <= 0 {
-		return nil, false, io.ErrUnexpectedEOF
+		return nil, io.ErrUnexpectedEOF
 	}
 	if size := w + int(length); size > got {
 		room = slices.Grow(room[:0], size)[:size]
 		if _, err := r.f.ReadAt(room, from); err != nil {
-			return nil, false, err
+			return nil, err
 		}
 	}
-	return room[w : w+int(length)], true, nil
+	return room[w : w+int(length)], nil
 }
 
 // Len is the highest number.

@@ -122,22 +122,25 @@ func (b *briefs) loaded(ids *ids) {
 	b.whole, b.putOff = true, nil
 }
 
-// Brief gives the brief of a record in room, which the caller may use again; n is
-// its number, or 0 if the caller does not know it. ok is false if there is none:
-// the Space is to be asked.
-func (s *Shelf) Brief(id string, n uint32, room []byte) (body []byte, ok bool) {
-	b := s.briefs
-	if b == nil || b.lost.Load() {
-		return nil, false
+// Brief gives the brief of a record, by its number, in room, which the caller may
+// use again, and its place: it is this one as long as Place gives that. There is
+// none if the place is 0: the Space is to be asked.
+func (s *Shelf) Brief(n uint32, room []byte) (body []byte, place uint32) {
+	if place = s.Place(n); place == 0 {
+		return nil, 0
 	}
-	if n == 0 {
-		n = s.ids.find(id)
-	}
-	record, ok, err := b.records.Get(n, room)
-	b.check(err)
-	if !ok {
-		return nil, false
+	record, err := s.briefs.records.Read(place, room)
+	if s.briefs.check(err); err != nil {
+		return nil, 0
 	}
 	_, w := binary.Uvarint(record)
-	return record[w:], w > 0
+	return record[max(w, 0):], place
+}
+
+// Place is where the brief of a number is; 0 if there is none.
+func (s *Shelf) Place(n uint32) uint32 {
+	if s.briefs == nil || s.briefs.lost.Load() {
+		return 0
+	}
+	return s.briefs.records.Place(n)
 }

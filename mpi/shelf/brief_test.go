@@ -48,10 +48,9 @@ func TestBriefs(t *testing.T) {
 	s.DoubtBrief("doubted")
 	s.PutBrief("doubted", 7, body("x"))
 	for id, want := range map[string]string{"early": "early 4", "doubted early": "", "stored": "stored 1", "doubted": "", "new": "new 2", "unknown": ""} {
-		for _, n := range []uint32{0, s.Number(id)} {
-			if got, ok := s.Brief(id, n, nil); ok != (want != "") || string(got) != want {
-				t.Errorf("%s: %q, %v", id, got, ok)
-			}
+		got, place := s.Brief(s.Number(id), nil)
+		if (place != 0) != (want != "") || string(got) != want || place != s.Place(s.Number(id)) {
+			t.Errorf("%s: %q at %d", id, got, place)
 		}
 	}
 }

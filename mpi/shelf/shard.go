@@ -42,7 +42,10 @@ func (s *shard) place(tag uint32) int {
 
 func (s *shard) bucket(i int) []byte {
 	b := s.buckets[i]
-	return s.slab.bytes[b.at:][:b.used]
+	if b.used == 0 {
+		return nil
+	}
+	return s.slab.at(b.at)[:b.used]
 }
 
 // op is what becomes of a list.
@@ -107,7 +110,7 @@ func (s *shard) splice(i, from, to int, by []byte) {
 		s.replace(i, append(append(append(room[:0], old[:from]...), by...), old[to:]...))
 		return
 	}
-	bytes := s.slab.bytes[b.at:][:max(was, now)]
+	bytes := s.slab.at(b.at)[:max(was, now)]
 	copy(bytes[from+len(by):], bytes[to:was])
 	copy(bytes[from:], by)
 	s.buckets[i].used = uint32(now)
@@ -123,8 +126,9 @@ func (s *shard) replace(i int, bytes []byte) {
 			b.at = s.slab.take(len(bytes))
 		}
 	}
-	b.used = uint32(len(bytes))
-	copy(s.slab.bytes[b.at:], bytes)
+	if b.used = uint32(len(bytes)); b.used > 0 {
+		copy(s.slab.at(b.at), bytes)
+	}
 }
 
 // part parts buckets until they are short enough on average.
@@ -167,16 +171,23 @@ func (s *shard) tidy(of int) {
 			used += roomFor(int(b.used))
 		}
 	}
-	if cap(s.slab.bytes)-used <= used/of {
+	if s.slab.room()-used <= used/of {
 		return
 	}
-	next := slab{bytes: make([]byte, 0, used)}
+	var next slab
 	for i := range s.buckets {
-		if b := &s.buckets[i]; b.used > 0 {
-			at := next.take(int(b.used))
-			copy(next.bytes[at:], s.bucket(i))
-			b.at = at
+		b := &s.buckets[i]
+		if b.used == 0 {
+			continue
 		}
+		room := roomFor(int(b.used))
+		if len(next.runs) == 0 || next.end+room > len(next.runs[next.last]) && room <= mostRun {
+			next.begin(min(mostRun, used))
+		}
+		used -= room
+		at := next.take(int(b.used))
+		copy(next.at(at), s.bucket(i))
+		b.at = at
 	}
 	s.slab = next
 }
@@ -208,5 +219,5 @@ func (s *shard) size(out *Size) {
 		}
 	}
 	out.Keys += s.entries
-	out.Bytes += int64(8*cap(s.buckets) + cap(s.slab.bytes))
+	out.Bytes += int64(8*cap(s.buckets) + s.slab.room())
 }

@@ -83,10 +83,30 @@ func TestSlab(t *testing.T) {
 		seen[classOf(room)] = room
 	}
 	a, b := s.take(100), s.take(100)
-	end := len(s.bytes)
+	end := s.end
 	s.release(a, 100)
 	s.release(b, 101)
-	if c, d := s.take(97), s.take(104); c == d || len(s.bytes) != end {
-		t.Errorf("at %d and %d of %d bytes, %d before", c, d, len(s.bytes), end)
+	if c, d := s.take(97), s.take(104); c == d || s.end != end || len(s.runs) != 1 {
+		t.Errorf("at %d and %d of %d bytes, %d before", c, d, s.end, end)
+	}
+	used := map[uint32]bool{} // of 16 bytes of a run
+	for i := range 3000 {
+		n := 16 * (1 + i*i%997)
+		if i%100 == 0 {
+			n = mostRun + 16*i // a run for itself, beside the one that is being filled
+		}
+		at := s.take(n)
+		if len(s.at(at)) < n {
+			t.Fatalf("%d bytes at %x: there are %d", n, at, len(s.at(at)))
+		}
+		for from := at; from < at+uint32(min(n, mostRun)); from += 16 {
+			if used[from&^15] {
+				t.Fatalf("%x is given twice", from)
+			}
+			used[from&^15] = true
+		}
+	}
+	if len(s.runs) < 40 {
+		t.Errorf("%d runs: none followed another", len(s.runs))
 	}
 }

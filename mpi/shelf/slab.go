@@ -5,12 +5,29 @@ import (
 	"math/bits"
 )
 
-// slab holds the buckets of a shard in one run of bytes. A block's room follows
-// from how much of it is used (roomFor), so it is stored nowhere; a block that
-// is given back heads the chain of its size.
+// slab holds the buckets of a shard in runs of bytes, which are never moved: a
+// shard that grows copies nothing. A block's room follows from how much of it is
+// used (roomFor), so it is stored nowhere; a block that is given back heads the
+// chain of its size.
 type slab struct {
-	bytes []byte
-	free  [classes]uint32 // offset+1 of the first free block of a size
+	runs [][]byte        // a block is at run<<16 + offset
+	last int             // the run that is being filled
+	end  int             // how far
+	free [classes]uint32 // place+1 of the first free block of a size
+}
+
+// A run is an eighth of what there is, within these bounds.
+const leastRun, mostRun = 1 << 10, 1 << 16
+
+// at gives the bytes from a place on.
+func (s *slab) at(place uint32) []byte { return s.runs[place>>16][place&0xffff:] }
+
+// room is how many bytes there are.
+func (s *slab) room() (n int) {
+	for _, r := range s.runs {
+		n += len(r)
+	}
+	return n
 }
 
 const classes = 8 * 32
@@ -33,17 +50,25 @@ func (s *slab) take(n int) uint32 {
 	room := roomFor(n)
 	if head := &s.free[classOf(room)]; *head != 0 {
 		at := *head - 1
-		*head = binary.LittleEndian.Uint32(s.bytes[at:])
+		*head = binary.LittleEndian.Uint32(s.at(at))
 		return at
 	}
-	at := len(s.bytes)
-	if at+room > cap(s.bytes) { // by an eighth: doubling would leave half of the memory unused
-		grown := make([]byte, at, max(at+room, cap(s.bytes)*9/8))
-		copy(grown, s.bytes)
-		s.bytes = grown
+	if len(s.runs) == 0 || s.end+room > len(s.runs[s.last]) {
+		if room > mostRun { // one for itself
+			s.runs = append(s.runs, make([]byte, room))
+			return uint32(len(s.runs)-1) << 16
+		}
+		s.begin(max(room, min(mostRun, max(leastRun, s.room()/8))))
 	}
-	s.bytes = s.bytes[:at+room]
-	return uint32(at)
+	at := uint32(s.last)<<16 | uint32(s.end)
+	s.end += room
+	return at
+}
+
+// begin begins a run of n bytes.
+func (s *slab) begin(n int) {
+	s.runs = append(s.runs, make([]byte, n))
+	s.last, s.end = len(s.runs)-1, 0
 }
 
 // release gives back the block at which n bytes were used; none if n is 0.
@@ -52,6 +77,6 @@ func (s *slab) release(at uint32, n int) {
 		return
 	}
 	head := &s.free[classOf(roomFor(n))]
-	binary.LittleEndian.PutUint32(s.bytes[at:], *head)
+	binary.LittleEndian.PutUint32(s.at(at), *head)
 	*head = at + 1
 }

@@ -29,7 +29,7 @@ import (
 
 // feeders is how many hospitals feed at once, and askers how many ask.
 const (
-	feeders = 16
+	feeders = 32
 	askers  = 2
 )
 
