@@ -166,6 +166,32 @@ func sameAnswers(t *testing.T, name string, c *crowd, x, plain *Index) {
 	}
 }
 
+// TestWithoutScratch: where the scratch file cannot be, rows are read from the store,
+// and no answer differs.
+func TestWithoutScratch(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(4, 200)
+	d, err := disk.Open("mpi", disk.Options{VFS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close() })
+	space := d.Space("mpi")
+	plain := c.open(t, space)
+	c.feed(t, plain, c.ids, 1)
+	for _, scratch := range []string{"", "/dev/null/nowhere"} {
+		x, err := Open(t.Context(), Config{Space: space, Read: c.read, Log: zerolog.Nop(), Scratch: scratch, Now: func() time.Time { return people.Today }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Warm(t.Context()); err != nil {
+			t.Fatalf("%q: %v", scratch, err)
+		}
+		sameCandidates(t, scratch, c, x, plain)
+		sameAnswers(t, scratch, c, x, plain)
+	}
+}
+
 // TestWarmBesideOtherProcesses: where others write to the Space, lists in memory
 // would miss what they write; there are none.
 func TestWarmBesideOtherProcesses(t *testing.T) {

@@ -189,26 +189,26 @@ func (s *sorter) two(p pass) {
 	s.third(p.y)
 }
 
-// third parts the lists that were too long by another value of a later class.
+// third parts the lists that were too long by another value of a later class: as
+// many lists at a time as make the words that are sorted at once.
 func (s *sorter) third(after class) {
-	more := 0
-	for c := after + 1; c < classes; c++ {
-		more += len(s.file.parts[c].values)
-	}
-	p := pass{of: parts(len(s.long) * more / s.file.Len())}
-	for ; p.part < p.of; p.part++ {
-		s.words = s.words[:0]
-		for _, w := range s.long {
+	s.words = s.words[:0]
+	for from := 0; from < len(s.long); {
+		key := s.long[from] >> 32
+		for ; from < len(s.long) && s.long[from]>>32 == key; from++ {
+			w := s.long[from]
 			for c := after + 1; c < classes; c++ {
 				for _, b := range s.file.parts[c].of(int(uint32(w))) {
-					if key := mix(uint32(w>>32), b); p.takes(key) {
-						s.words = append(s.words, uint64(key)<<32|w&0xffffffff)
-					}
+					s.words = append(s.words, uint64(mix(uint32(key), b))<<32|w&0xffffffff)
 				}
 			}
 		}
-		s.cut(nil)
+		if len(s.words) >= wordsAtOnce {
+			s.cut(nil)
+			s.words = s.words[:0]
+		}
 	}
+	s.cut(nil)
 }
 
 func mix(a, b uint32) uint32 {
