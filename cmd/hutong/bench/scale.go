@@ -132,8 +132,9 @@ func (x *session) flat(ctx context.Context, t *target, patients int) error {
 	}
 	st := stretches{closed: x.st.closed, open: x.st.open, warm: x.st.warm, slices: turns, rates: map[string]float64{}}
 	targets := []*target{x.first.t, t}
-	small, large := report.Scale{Patients: x.first.patients}, report.Scale{Patients: patients}
+	small, large, writing := report.Scale{Patients: x.first.patients}, report.Scale{Patients: patients}, map[string]bool{}
 	for _, w := range x.plain() {
+		writing[w.name] = w.writes
 		if w.grows || w.batch || !x.cmd.wants(w.name) {
 			continue
 		}
@@ -147,7 +148,7 @@ func (x *session) flat(ctx context.Context, t *target, patients int) error {
 	for _, t := range targets {
 		t.epoch++ // what comes after this writes records of its own
 	}
-	x.rep.Flatness = append(x.rep.Flatness, report.Flatness(&small, &large)...)
+	x.rep.Flatness = append(x.rep.Flatness, report.Flatness(&small, &large, func(name string) bool { return writing[name] })...)
 	for _, f := range x.rep.Flatness {
 		if f.To == patients {
 			x.say("  %-13s %.2f times the CPU and %.2f times the p50 of %d patients", f.Workload, f.CPU, f.P50, f.From)

@@ -131,10 +131,10 @@ func (r *Report) measure(f *Floor, s *Scale, res *Result) (value float64, ok boo
 	return value, ok
 }
 
-// steepest is the worst ratio of CPU a request up to this scale.
+// steepest is the worst ratio of CPU a query up to this scale.
 func (r *Report) steepest(patients int) (worst float64, ok bool) {
 	for _, f := range r.Flatness {
-		if f.To == patients {
+		if f.To == patients && !f.Writes {
 			worst, ok = max(worst, f.CPU), true
 		}
 	}
