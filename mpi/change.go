@@ -113,7 +113,7 @@ func (c *change) row(old, next *row) {
 	}
 	if c.isNew = old == nil; c.isNew {
 		s := c.x.lists.Load()
-		c.unheard = s != nil && s.Number(next.ID) == 0
+		c.unheard = s != nil && s.Unknown(next.ID)
 	}
 	if old != nil {
 		c.had = old.keys
@@ -319,21 +319,6 @@ func (c *change) done() {
 	}
 }
 
-// refresh reads what others changed meanwhile.
-func (c *change) refresh(ctx context.Context) error {
-	for id := range c.rows {
-		if _, err := c.x.readRow(ctx, id); err != nil {
-			return err
-		}
-	}
-	for id := range c.persons {
-		if _, err := c.x.readPerson(ctx, id); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // forget drops what may or may not have been written.
 func (c *change) forget() {
 	s := c.x.filling.Load()
@@ -351,30 +336,6 @@ func (c *change) forget() {
 	}
 	for id := range c.persons {
 		c.x.persons.Drop(id)
-	}
-}
-
-// finishRows turns changed rows and persons into writes that hold only if
-// nobody else changed them. Ids that this process made are nobody else's.
-func (c *change) finishRows() {
-	for id, r := range c.rows {
-		r.head.Rev++
-		value := r.encode()
-		w := store.Write{Key: []byte(rowPrefix + id), Value: value}
-		if !c.unheard || r.ID != c.subject.ID {
-			w = expect(w, r.raw)
-		}
-		c.write(w)
-		r.raw = value
-	}
-	for id, p := range c.persons {
-		p.Rev++
-		w := put(personPrefix+id, p)
-		if p.raw != nil || !slices.Contains(c.minted, id) {
-			w = expect(w, p.raw)
-		}
-		c.write(w)
-		p.raw = w.Value
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"hutong/fhir"
 	"hutong/fhir/store"
 	"hutong/mpi/block"
+	"hutong/mpi/head"
 	"hutong/mpi/link"
 	"hutong/mpi/normal"
 	"hutong/mpi/source"
@@ -169,7 +170,7 @@ func (x *Index) rowOf(ctx context.Context, n notice) (*row, error) {
 	if r, ok := x.rows.Get(n.key.ID); ok {
 		return r, nil
 	}
-	if s := x.lists.Load(); n.first || s != nil && s.Number(n.key.ID) == 0 {
+	if s := x.lists.Load(); n.first || s != nil && s.Unknown(n.key.ID) {
 		return nil, nil
 	}
 	return x.readRow(ctx, n.key.ID)
@@ -211,7 +212,7 @@ func (x *Index) observe(ctx context.Context, a *arrival) (known bool, err error)
 // versionID stands in where a deletion is reported without its number.
 func (x *Index) look(ctx context.Context, k fhir.Key, versionID uint64) (*row, error) {
 	res, err := x.read(ctx, k)
-	r := &row{ID: k.ID, rec: &normal.Record{}, head: rowHead{Version: res.VersionID, Custodian: res.Facts.Custodian, Updated: res.LastUpdated}}
+	r := &row{ID: k.ID, rec: &normal.Record{}, head: head.Head{Version: res.VersionID, Custodian: res.Facts.Custodian, Updated: res.LastUpdated}}
 	switch {
 	case errors.Is(err, fhir.E(fhir.Gone)) || err == nil && res.Deleted():
 		r.head.Deleted = true

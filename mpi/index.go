@@ -119,10 +119,10 @@ func Open(ctx context.Context, cfg Config) (*Index, error) {
 // to it: there Warm does nothing. The owner calls it once, on a goroutine of its
 // own that ctx ends.
 func (x *Index) Warm(ctx context.Context) error {
-	s := shelf.New()
-	if !x.alone || !x.filling.CompareAndSwap(nil, s) {
+	if !x.alone || x.filling.Load() != nil {
 		return nil
 	}
+	s := shelf.New()
 	if x.scratch != "" {
 		lost := func(err error) {
 			x.log.Warn().Err(err).Msg("mpi: the scratch file is given up: rows are read from the store")
@@ -130,6 +130,9 @@ func (x *Index) Warm(ctx context.Context) error {
 		if err := s.Briefs(x.scratch, lost); err != nil {
 			lost(err)
 		}
+	}
+	if !x.filling.CompareAndSwap(nil, s) { // from here on it is told of changes
+		return nil
 	}
 	if err := s.Fill(ctx, x.walkRows, readStored); err != nil {
 		x.filling.Store(nil)
@@ -156,6 +159,7 @@ func (x *Index) hear(ctx context.Context) error {
 	return err
 }
 
+// walkRows reads all rows.
 func (x *Index) walkRows(ctx context.Context, row func(id, value []byte) error) error {
 	return x.walk(ctx, rowPrefix, row)
 }

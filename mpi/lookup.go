@@ -9,6 +9,7 @@ import (
 	"hutong/fhir"
 	"hutong/fhir/store"
 	"hutong/mpi/block"
+	"hutong/mpi/head"
 	"hutong/mpi/link"
 	"hutong/mpi/normal"
 	"hutong/mpi/score"
@@ -358,15 +359,15 @@ func (l *loader) settled(numbers []uint32, put func(key, value []byte) error) er
 			return err
 		}
 		id := l.lists.Text(n)
-		var h rowHead
-		head, rest, ok := counted(raw, 1)
-		if !ok || !h.decode(head) {
+		var h head.Head
+		first, rest, ok := head.Counted(raw, 1)
+		if !ok || !h.Decode(first) {
 			return corrupt("row", id)
 		}
 		h.Rev, h.Person = 1, l.person(l.homes[n])
 		h.Origin = h.Person
-		head = h.encode()
-		value = append(append(binary.AppendUvarint(value[:0], uint64(len(head))), head...), rest...)
+		first = h.Encode()
+		value = append(append(binary.AppendUvarint(value[:0], uint64(len(first))), first...), rest...)
 		key = append(append(key[:0], rowPrefix...), id...)
 		if err := put(key, value); err != nil {
 			return err

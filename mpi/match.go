@@ -238,13 +238,6 @@ func narrow(found []Candidate, o MatchOptions) []Candidate {
 	return found[:min(len(found), o.Count)]
 }
 
-// candidate is a record that is met: its id, and its number in the lists in memory,
-// or 0.
-type candidate struct {
-	id string
-	n  uint32
-}
-
 // candidates are the records that one with these keys is compared with: all that
 // share an identifier, first, and the nearest of the others (shelf.Nearest), a
 // bound on the time of a feed or a match. Lists that are too long and records that

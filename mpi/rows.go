@@ -9,16 +9,15 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"hutong/fhir"
 	"hutong/fhir/store"
 	"hutong/mpi/block"
 	"hutong/mpi/bulk"
+	"hutong/mpi/head"
 	"hutong/mpi/link"
 	"hutong/mpi/normal"
 	"hutong/mpi/shelf"
-	"hutong/mpi/source"
 )
 
 // The space holds, under one-letter prefixes:
@@ -51,23 +50,10 @@ const (
 // row is what the index keeps of one source Patient. Immutable once cached.
 type row struct {
 	ID   string
-	head rowHead
+	head head.Head
 	rec  *normal.Record
 	keys []block.Key
 	raw  []byte // as stored, for IfEquals; nil of a glance
-}
-
-type rowHead struct {
-	Rev       uint64        `json:"n"` // grows with every write of the row
-	Version   uint64        `json:"v"` // of the source Patient
-	Person    string        `json:"p"`
-	Origin    string        `json:"o,omitempty"` // the first person it was given
-	Custodian string        `json:"c,omitempty"`
-	Inactive  bool          `json:"i,omitempty"`
-	Deleted   bool          `json:"d,omitempty"`
-	Updated   time.Time     `json:"u"` // lastUpdated of Version
-	Links     []source.Link `json:"l,omitempty"`
-	Life      link.Life     `json:"f,omitzero"`
 }
 
 func (r *row) Revision() uint64    { return r.head.Rev }
@@ -83,9 +69,9 @@ func (r *row) encode() []byte {
 func (r *row) brief() []byte { return r.append(nil) }
 
 func (r *row) append(keys []block.Key) []byte {
-	head := r.head.encode()
-	b := binary.AppendUvarint(nil, uint64(len(head)))
-	b = append(b, head...)
+	first := r.head.Encode()
+	b := binary.AppendUvarint(nil, uint64(len(first)))
+	b = append(b, first...)
 	b = binary.AppendUvarint(b, uint64(len(keys)))
 	for _, k := range keys {
 		b = k.Append(b)
@@ -93,93 +79,13 @@ func (r *row) append(keys []block.Key) []byte {
 	return r.rec.Append(b)
 }
 
-// headVersion leads a head in binary form. Rows of before begin with the brace
-// of JSON, and are read as such until they are written again.
-const headVersion = 1
-
-// flags of a head; extra says that links and life follow as JSON, which few
-// records have.
-const (
-	headInactive = 1 << iota
-	headDeleted
-	headExtra
-)
-
-type headMore struct {
-	Links []source.Link `json:"l,omitempty"`
-	Life  link.Life     `json:"f,omitzero"`
-}
-
-// encode writes version, flags, revision, version of the Patient, time in
-// microseconds, person, origin, custodian, and the rest as JSON if there is any.
-func (h *rowHead) encode() []byte {
-	b := []byte{headVersion, 0}
-	b = binary.AppendUvarint(b, h.Rev)
-	b = binary.AppendUvarint(b, h.Version)
-	b = binary.AppendVarint(b, h.Updated.UnixMicro())
-	for _, s := range []string{h.Person, h.Origin, h.Custodian} {
-		b = append(binary.AppendUvarint(b, uint64(len(s))), s...)
-	}
-	if h.Inactive {
-		b[1] |= headInactive
-	}
-	if h.Deleted {
-		b[1] |= headDeleted
-	}
-	if len(h.Links) > 0 || h.Life != (link.Life{}) {
-		b[1] |= headExtra
-		more, _ := json.Marshal(headMore{h.Links, h.Life}) // texts, numbers and booleans always marshal
-		b = append(b, more...)
-	}
-	return b
-}
-
-func (h *rowHead) decode(b []byte) bool {
-	if len(b) < 2 || b[0] != headVersion {
-		return json.Unmarshal(b, h) == nil
-	}
-	flags, ok := b[1], true
-	b = b[2:]
-	num := func() uint64 {
-		n, w := binary.Uvarint(b)
-		if w <= 0 {
-			ok = false
-			return 0
-		}
-		b = b[w:]
-		return n
-	}
-	h.Rev, h.Version = num(), num()
-	at, w := binary.Varint(b)
-	if !ok || w <= 0 {
-		return false
-	}
-	b = b[w:]
-	h.Updated = time.UnixMicro(at).UTC()
-	for _, s := range []*string{&h.Person, &h.Origin, &h.Custodian} {
-		text, rest, ok := counted(b, 1)
-		if !ok {
-			return false
-		}
-		*s, b = string(text), rest
-	}
-	h.Inactive, h.Deleted = flags&headInactive != 0, flags&headDeleted != 0
-	if flags&headExtra == 0 {
-		return true
-	}
-	var more headMore
-	err := json.Unmarshal(b, &more)
-	h.Links, h.Life = more.Links, more.Life
-	return err == nil
-}
-
 func decodeRow(id string, raw []byte) (*row, error) {
 	r := &row{ID: id, raw: raw}
-	head, rest, ok := counted(raw, 1)
-	if !ok || !r.head.decode(head) {
+	first, rest, ok := head.Counted(raw, 1)
+	if !ok || !r.head.Decode(first) {
 		return nil, corrupt("row", id)
 	}
-	keys, rest, ok := counted(rest, 9)
+	keys, rest, ok := head.Counted(rest, 9)
 	if !ok {
 		return nil, corrupt("row", id)
 	}
@@ -195,32 +101,21 @@ func decodeRow(id string, raw []byte) (*row, error) {
 // readStored reads of a row what the lists in memory keep: its block keys and,
 // taken over as they are, head and record.
 func readStored(id string, raw []byte, into *shelf.Stored) error {
-	head, rest, ok := counted(raw, 1)
+	first, rest, ok := head.Counted(raw, 1)
 	if !ok {
 		return corrupt("row", id)
 	}
-	keys, rec, ok := counted(rest, 9)
+	keys, rec, ok := head.Counted(rest, 9)
 	if !ok {
 		return corrupt("row", id)
 	}
 	into.Keys = readKeys(into.Keys, keys)
 	into.Brief = append(append(into.Brief, raw[:len(raw)-len(rest)]...), 0) // no keys
 	into.Brief = append(into.Brief, rec...)
-	if into.Revision, ok = revisionOf(head); !ok {
+	if into.Revision, ok = head.RevisionOf(first); !ok {
 		return corrupt("row", id)
 	}
 	return nil
-}
-
-// revisionOf reads no more of a head than its revision.
-func revisionOf(head []byte) (uint64, bool) {
-	if len(head) > 2 && head[0] == headVersion {
-		n, w := binary.Uvarint(head[2:])
-		return n, w > 0
-	}
-	var h rowHead
-	ok := h.decode(head)
-	return h.Rev, ok
 }
 
 func readKeys(out []block.Key, raw []byte) []block.Key {
@@ -228,16 +123,6 @@ func readKeys(out []block.Key, raw []byte) []block.Key {
 		out = append(out, block.Key{Pass: block.Pass(raw[0]), Hash: binary.BigEndian.Uint64(raw[1:9])})
 	}
 	return out
-}
-
-// counted splits off a run of n*size bytes led by its count n.
-func counted(b []byte, size int) (run, rest []byte, ok bool) {
-	n, w := binary.Uvarint(b)
-	if w <= 0 || n > uint64(len(b)-w)/uint64(size) {
-		return nil, nil, false
-	}
-	end := w + int(n)*size
-	return b[w:end], b[end:], true
 }
 
 func corrupt(what, id string) error {
@@ -263,6 +148,13 @@ func (x *Index) row(ctx context.Context, id string) (*row, error) {
 // rooms are to read briefs into.
 var rooms = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
 
+// candidate is a record that is met: its id, and its number in the lists in memory,
+// or 0.
+type candidate struct {
+	id string
+	n  uint32
+}
+
 // glance is a row to judge by: without its keys, and not to be written, if the
 // lists in memory have its brief. n is its number there, or 0.
 func (x *Index) glance(ctx context.Context, id string, n uint32) (*row, error) {
@@ -285,7 +177,7 @@ func (x *Index) glance(ctx context.Context, id string, n uint32) (*row, error) {
 	}
 	r, err := decodeRow(id, brief)
 	if err != nil {
-		return nil, err
+		return x.row(ctx, id)
 	}
 	r.raw = nil
 	if cap(brief) > cap(*room) {
@@ -307,6 +199,45 @@ func (x *Index) readRow(ctx context.Context, id string) (*row, error) {
 	}
 	x.rows.Put(id, r)
 	return r, nil
+}
+
+// refresh reads what others changed meanwhile.
+func (c *change) refresh(ctx context.Context) error {
+	for id := range c.rows {
+		if _, err := c.x.readRow(ctx, id); err != nil {
+			return err
+		}
+	}
+	for id := range c.persons {
+		if _, err := c.x.readPerson(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finishRows turns changed rows and persons into writes that hold only if
+// nobody else changed them. Ids that this process made are nobody else's.
+func (c *change) finishRows() {
+	for id, r := range c.rows {
+		r.head.Rev++
+		value := r.encode()
+		w := store.Write{Key: []byte(rowPrefix + id), Value: value}
+		if !c.unheard || r.ID != c.subject.ID {
+			w = expect(w, r.raw)
+		}
+		c.write(w)
+		r.raw = value
+	}
+	for id, p := range c.persons {
+		p.Rev++
+		w := put(personPrefix+id, p)
+		if p.raw != nil || !slices.Contains(c.minted, id) {
+			w = expect(w, p.raw)
+		}
+		c.write(w)
+		p.raw = w.Value
+	}
 }
 
 // person reads a person, following those that it went into; nil if unknown.

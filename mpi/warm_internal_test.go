@@ -2,7 +2,6 @@ package mpi
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -17,9 +16,6 @@ import (
 	"hutong/fhir"
 	"hutong/fhir/store"
 	"hutong/fhir/store/disk"
-	"hutong/mpi/link"
-	"hutong/mpi/normal"
-	"hutong/mpi/source"
 	"hutong/testdata/people"
 )
 
@@ -209,35 +205,5 @@ func TestWarmBesideOtherProcesses(t *testing.T) {
 	c.feed(t, x, c.ids, 1)
 	if err := x.Warm(t.Context()); err != nil || x.Shelved().Records != 0 {
 		t.Errorf("holds %+v (%v)", x.Shelved(), err)
-	}
-}
-
-// TestHead: a head is read as it was written, also that of rows of before, and
-// damage is told.
-func TestHead(t *testing.T) {
-	t.Parallel()
-	at := time.Date(2026, 5, 1, 8, 0, 3, 42_000, time.UTC)
-	for _, h := range []rowHead{
-		{},
-		{Rev: 3, Version: 1 << 40, Person: "person-1", Origin: "person-0", Custodian: "org-muni", Updated: at},
-		{Inactive: true, Updated: at, Links: []source.Link{{Other: "b", Type: "replaced-by"}}},
-		{Deleted: true, Life: link.Life{Dead: true, Died: normal.Date{Year: 2020, Month: 2, Day: 29}}},
-	} {
-		before, err := json.Marshal(h)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, raw := range [][]byte{h.encode(), before} {
-			var got rowHead
-			if !got.decode(raw) || !reflect.DeepEqual(got, h) {
-				t.Errorf("%+v became %+v", h, got)
-			}
-			for cut := range raw {
-				got = rowHead{}
-				if got.decode(raw[:cut]) && reflect.DeepEqual(got, h) {
-					t.Errorf("%+v is read from %d of %d bytes", h, cut, len(raw))
-				}
-			}
-		}
 	}
 }

@@ -87,6 +87,26 @@ func TestRecordsAndSpool(t *testing.T) {
 	if r.Len() != 70_000 {
 		t.Errorf("highest number %d", r.Len())
 	}
+	for _, err := range []error{r.Replace(2, frames("g"), 1), r.Replace(4, frames("short"), len(long)), r.Replace(1, frames("h"), 0)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	places := map[uint32]bool{}
+	for i := range 100 { // room is used again
+		if err := r.Replace(2, frames(strings.Repeat("x", i%9)), max(0, i-1)%9); err != nil {
+			t.Fatal(err)
+		}
+		places[r.Place(2)] = true
+	}
+	for n, want := range map[uint32]string{1: "h", 2: "", 4: "short", 70_000: "sixteen bytes..."} {
+		if got, ok, err := r.Get(n, room); n != 2 && (err != nil || !ok || string(got) != want) {
+			t.Errorf("record %d: %q, %v, %v", n, got, ok, err)
+		}
+	}
+	if len(places) > 5 {
+		t.Errorf("a record that was replaced a hundred times stood at %d places", len(places))
+	}
 	s := bulk.NewSpool(t.TempDir(), 2)
 	item := bytes.Repeat([]byte("x"), 1000)
 	for range 100 { // more than waits in memory

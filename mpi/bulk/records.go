@@ -18,6 +18,8 @@ type Records struct {
 	at  [][]uint32 // by number, in chunks that never move: the unit where it begins, from 1
 	n   uint32     // the highest number
 	end uint32     // units in use
+	// free is where records were that were replaced, by their units.
+	free map[uint32][]uint32
 }
 
 const (
@@ -33,7 +35,7 @@ func NewRecords(dir string) (*Records, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Records{f: f}, os.Remove(f.Name())
+	return &Records{f: f, free: map[uint32][]uint32{}}, os.Remove(f.Name())
 }
 
 // Frame appends a record to dst as Put takes it.
@@ -71,6 +73,50 @@ func (r *Records) put(numbers []uint32, frames []byte, fill bool) error {
 		from, frames = from+uint32(size/unit), frames[size:]
 	}
 	return nil
+}
+
+// units is how many units a record takes.
+func units(length int) uint32 {
+	var head [binary.MaxVarintLen64]byte
+	return uint32((binary.PutUvarint(head[:], uint64(length)) + length + unit - 1) / unit)
+}
+
+// Replace puts a record, framed, in the place of one of the given length, whose room
+// another may take at once: who reads that one asks for its Place again afterwards.
+// One number is replaced by one goroutine at a time.
+func (r *Records) Replace(n uint32, frame []byte, length int) error {
+	size := uint32(len(frame) / unit)
+	r.mu.Lock()
+	free := r.free[size]
+	if len(free) == 0 {
+		r.mu.Unlock()
+		was := r.Place(n)
+		err := r.Put([]uint32{n}, frame)
+		if err == nil && was != 0 {
+			r.release(was, length)
+		}
+		return err
+	}
+	at := free[len(free)-1]
+	r.free[size] = free[:len(free)-1]
+	r.mu.Unlock()
+	if _, err := r.f.WriteAt(frame, int64(at-1)*unit); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	was := *r.slot(n)
+	*r.slot(n) = at
+	r.mu.Unlock()
+	if was != 0 {
+		r.release(was, length)
+	}
+	return nil
+}
+
+func (r *Records) release(at uint32, length int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.free[units(length)] = append(r.free[units(length)], at)
 }
 
 // slot is where a number's place is kept; the caller holds the lock.

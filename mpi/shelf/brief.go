@@ -83,7 +83,10 @@ func (b *briefs) put(n uint32, next brief) {
 			return
 		}
 	}
-	if err == nil {
+	switch {
+	case err == nil && ok:
+		err = b.records.Replace(n, next.frame(nil), len(was))
+	case err == nil:
 		err = b.records.Put([]uint32{n}, next.frame(nil))
 	}
 	b.check(err)
@@ -130,6 +133,9 @@ func (s *Shelf) Brief(n uint32, room []byte) (body []byte, place uint32) {
 		return nil, 0
 	}
 	record, err := s.briefs.records.Read(place, room)
+	if s.Place(n) != place {
+		return nil, 0 // it was replaced meanwhile, and another may stand there
+	}
 	if s.briefs.check(err); err != nil {
 		return nil, 0
 	}

@@ -3,6 +3,9 @@ package shelf_test
 import (
 	"context"
 	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"hutong/mpi/block"
@@ -52,5 +55,51 @@ func TestBriefs(t *testing.T) {
 		if (place != 0) != (want != "") || string(got) != want || place != s.Place(s.Number(id)) {
 			t.Errorf("%s: %q at %d", id, got, place)
 		}
+	}
+}
+
+// TestBriefsBesideReaders: who reads while briefs are replaced, whose room others take
+// at once, gets the brief of the record that he asked for, or none.
+func TestBriefsBesideReaders(t *testing.T) {
+	t.Parallel()
+	s := shelf.New()
+	if err := s.Briefs(t.TempDir(), func(err error) { t.Error(err) }); err != nil {
+		t.Fatal(err)
+	}
+	s.Loaded()
+	ids := []string{"a", "b", "c", "d"}
+	for _, id := range ids {
+		s.Put(id, nil, nil)
+	}
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	var found atomic.Int64
+	for range 2 {
+		wg.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				id := ids[i%len(ids)]
+				if got, place := s.Brief(s.Number(id), nil); place != 0 {
+					found.Add(1)
+					if strings.Trim(string(got), id) != "" {
+						t.Errorf("of %s: %q", id, got)
+						return
+					}
+				}
+			}
+		})
+	}
+	for i := range 4000 {
+		id := ids[i*7%len(ids)]
+		s.PutBrief(id, uint64(i), func() []byte { return []byte(strings.Repeat(id, 1+i%40)) })
+	}
+	close(stop)
+	wg.Wait()
+	if found.Load() == 0 {
+		t.Error("nothing was read")
 	}
 }

@@ -85,8 +85,12 @@ func (s *Shelf) Loaded() {
 	s.briefs.loaded(s.ids)
 }
 
-// Known gives a record a number, so that Number tells that it may be stored.
+// Known gives a record a number, so that it is not Unknown: it may be stored.
 func (s *Shelf) Known(id string) { s.ids.number(id) }
+
+// Unknown reports that nothing is stored of a record: it has no number, though there
+// are some left.
+func (s *Shelf) Unknown(id string) bool { return s.ids.find(id) == 0 && s.Len() < maxNumber }
 
 // Doubt gives the lists of keys up: whether a change of them was written is not
 // known, so the Space is asked from now on.
