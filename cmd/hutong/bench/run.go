@@ -129,7 +129,6 @@ func (c *RunCmd) measure(ctx context.Context) (rep *report.Report, err error) {
 		return nil, err
 	}
 	start := time.Now()
-	defer func() { err = errors.Join(err, x.first.stop()) }()
 	if c.Peer != "" {
 		err = x.versus(ctx, c.Patients[0])
 	} else {

@@ -26,25 +26,8 @@ type session struct {
 	dir string // scratch
 	st  stretches
 	effort
-	say   func(format string, args ...any)
-	rep   *report.Report
-	first *smallest // nil: there is none, or only one scale
-}
-
-// smallest is the first region, of which the server runs on, so that larger ones
-// are compared with it in turns: the machine's own speed changes from one hour to
-// the next by more than a region may slow a query.
-type smallest struct {
-	s        *server
-	t        *target
-	patients int
-}
-
-func (f *smallest) stop() error {
-	if f == nil {
-		return nil
-	}
-	return f.s.stop()
+	say func(format string, args ...any)
+	rep *report.Report
 }
 
 // target makes our server a target.
@@ -72,12 +55,7 @@ func (x *session) scale(ctx context.Context, patients int) (err error) {
 	if err != nil {
 		return err
 	}
-	stays := false
-	defer func() {
-		if !stays {
-			err = errors.Join(err, s.stop(), os.RemoveAll(dir))
-		}
-	}()
+	defer func() { err = errors.Join(err, s.stop(), os.RemoveAll(dir)) }()
 	sc := report.Scale{Patients: patients}
 	empty, err := s.start(ctx, "embedded")
 	if err != nil {
@@ -108,34 +86,49 @@ func (x *session) scale(ctx context.Context, patients int) (err error) {
 	}
 	sc.Store.PeakRSS = max(sc.Store.PeakRSS, t.usage().Peak)
 	x.rep.Scales = append(x.rep.Scales, sc)
-	if x.first == nil && len(x.cmd.Patients) > 1 {
-		if err := s.stop(); err != nil {
-			return err
-		}
-		if _, err := s.start(ctx, "embedded"); err != nil {
-			return err
-		}
-		t.restarted(s)
-		x.first, stays = &smallest{s, t, patients}, true
-	}
 	return nil
 }
 
 // turns is how often smallest and large region take turns at a workload.
 const turns = 4
 
-// flat sends the workloads whose work does not grow with the region to the
-// smallest region and to this one, in turns.
-func (x *session) flat(ctx context.Context, t *target, patients int) error {
-	if x.first == nil {
+// flat sends the queries whose work does not grow with the region to a server of the
+// smallest region and to this one, in turns: the machine's own speed changes from
+// one hour to the next by more than a region may slow a query. The smallest is loaded
+// anew, as what was measured before wrote into the records of those who are treated.
+func (x *session) flat(ctx context.Context, t *target, patients int) (err error) {
+	smallest := x.cmd.Patients[0]
+	if patients == smallest {
 		return nil
 	}
+	dir := filepath.Join(x.dir, "smallest")
+	s, err := newServer(ctx, filepath.Join(dir, "data"), x.cmd)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.stop(), os.RemoveAll(dir)) }()
+	if _, err := s.start(ctx, "embedded"); err != nil {
+		return err
+	}
+	beside, err := x.target(s)
+	if err != nil {
+		return err
+	}
+	if _, err := x.fill(ctx, beside, smallest); err != nil {
+		return err
+	}
+	if err := s.stop(); err != nil { // as the large one was, after its load
+		return err
+	}
+	if _, err := s.start(ctx, "embedded"); err != nil {
+		return err
+	}
+	beside.restarted(s)
 	st := stretches{closed: x.st.closed, open: x.st.open, warm: x.st.warm, slices: turns, rates: map[string]float64{}}
-	targets := []*target{x.first.t, t}
-	small, large, writing := report.Scale{Patients: x.first.patients}, report.Scale{Patients: patients}, map[string]bool{}
+	targets := []*target{beside, t}
+	small, large := report.Scale{Patients: smallest}, report.Scale{Patients: patients}
 	for _, w := range x.plain() {
-		writing[w.name] = w.writes
-		if w.grows || w.batch || !x.cmd.wants(w.name) {
+		if w.grows || w.batch || w.writes || !x.cmd.wants(w.name) {
 			continue
 		}
 		x.calm(ctx, targets)
@@ -145,10 +138,7 @@ func (x *session) flat(ctx context.Context, t *target, patients int) error {
 		}
 		small.Results, large.Results = append(small.Results, results[0]), append(large.Results, results[1])
 	}
-	for _, t := range targets {
-		t.epoch++ // what comes after this writes records of its own
-	}
-	x.rep.Flatness = append(x.rep.Flatness, report.Flatness(&small, &large, func(name string) bool { return writing[name] })...)
+	x.rep.Flatness = append(x.rep.Flatness, report.Flatness(&small, &large)...)
 	for _, f := range x.rep.Flatness {
 		if f.To == patients {
 			x.say("  %-13s %.2f times the CPU and %.2f times the p50 of %d patients", f.Workload, f.CPU, f.P50, f.From)

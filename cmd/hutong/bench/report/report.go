@@ -165,14 +165,13 @@ type Flat struct {
 	Workload string  `json:"workload"`
 	From     int     `json:"fromPatients"`
 	To       int     `json:"toPatients"`
-	CPU      float64 `json:"cpuRatio"`         // server CPU a request, larger over smaller
-	P50      float64 `json:"p50Ratio"`         // open loop at the same rate
-	Writes   bool    `json:"writes,omitempty"` // no query: what it costs depends on where compactions stand
+	CPU      float64 `json:"cpuRatio"` // server CPU a request, larger over smaller
+	P50      float64 `json:"p50Ratio"` // open loop at the same rate
 }
 
-// Flatness compares a region with a smaller one, each workload sent to both in
+// Flatness compares a region with a smaller one, each query sent to both in
 // turns. One that failed is left out.
-func Flatness(small, large *Scale, writes func(workload string) bool) []Flat {
+func Flatness(small, large *Scale) []Flat {
 	var out []Flat
 	for i := range small.Results {
 		a := &small.Results[i]
@@ -180,7 +179,7 @@ func Flatness(small, large *Scale, writes func(workload string) bool) []Flat {
 		if b == nil || a.Failed()+b.Failed() > 0 || a.Open.Answered == 0 || b.Open.Answered == 0 {
 			continue
 		}
-		out = append(out, Flat{a.Workload, small.Patients, large.Patients, over(b.Open.CPU, a.Open.CPU), over(b.Open.Latency.P50, a.Open.Latency.P50), writes(a.Workload)})
+		out = append(out, Flat{a.Workload, small.Patients, large.Patients, over(b.Open.CPU, a.Open.CPU), over(b.Open.Latency.P50, a.Open.Latency.P50)})
 	}
 	return out
 }

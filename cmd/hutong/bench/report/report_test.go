@@ -40,7 +40,7 @@ func sampleReport(t *testing.T) *report.Report {
 			},
 		},
 	}
-	r.Flatness = report.Flatness(&r.Scales[0], &r.Scales[1], func(string) bool { return false })
+	r.Flatness = report.Flatness(&r.Scales[0], &r.Scales[1])
 	list, err := report.Floors()
 	if err != nil {
 		t.Fatal(err)
@@ -108,8 +108,8 @@ func TestFlatness(t *testing.T) {
 	a := report.Scale{Patients: 10, Results: []report.Result{result("same", 9, 1, 5, 1, 2), result("failed", 9, 1, 5, 1, 2), result("gone", 9, 1, 5, 1, 2)}}
 	b := report.Scale{Patients: 100, Results: []report.Result{result("same", 9, 1, 5, 1.5, 3), result("failed", 9, 1, 5, 1, 1)}}
 	b.Results[1].Open.Failed = 1
-	want := []report.Flat{{"same", 10, 100, 1.5, 1.5, true}}
-	if got := report.Flatness(&a, &b, func(w string) bool { return w == "same" }); !reflect.DeepEqual(got, want) {
+	want := []report.Flat{{"same", 10, 100, 1.5, 1.5}}
+	if got := report.Flatness(&a, &b); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }

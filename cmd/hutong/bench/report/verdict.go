@@ -134,7 +134,7 @@ func (r *Report) measure(f *Floor, s *Scale, res *Result) (value float64, ok boo
 // steepest is the worst ratio of CPU a query up to this scale.
 func (r *Report) steepest(patients int) (worst float64, ok bool) {
 	for _, f := range r.Flatness {
-		if f.To == patients && !f.Writes {
+		if f.To == patients {
 			worst, ok = max(worst, f.CPU), true
 		}
 	}
