@@ -138,7 +138,7 @@ func (x *exec) has(pl *planner, q *search.Query, pred *search.Predicate) (*acces
 	}
 	if !all {
 		x.note("too many to list: candidates are asked")
-		return nil, semi.Ask(x.hasCheck(&sq, pred), semi.AskAlone, x.s.s.opts.MaxJoin, func(limit int) (check, error) {
+		return nil, semi.Ask(x.hasCheck(&sq, pred), fewBodies, x.s.s.opts.MaxJoin, func(limit int) (check, error) {
 			ids, all, err := x.pointed(pl.typ, &sq, pred, limit)
 			if !all || err != nil {
 				return nil, err
@@ -199,7 +199,7 @@ func (x *exec) hasPatient(pl *planner, sq *search.Query, pred *search.Predicate)
 		return nil, nil, err
 	case !all:
 		x.note("too many to list: candidates are asked, many of them together")
-		first := 16 * semi.AskAlone
+		first := 32 * semi.AskAlone
 		if x.all {
 			first = maxMatches
 		}
