@@ -33,6 +33,11 @@ type Caller interface {
 	ExpandPersons() bool
 }
 
+// Blanket is a Caller that decides. When a Caller implements it and says so, its
+// Restrict does not depend on about, and interact does not look for those whom
+// a search describes.
+type Blanket interface{ Blanket() bool }
+
 // Inspector is a Caller that judges content too. When a Caller implements it,
 // interact asks it for every create, update and patch, after MayWrite and with
 // what is about to be stored; an error refuses the write.
@@ -125,3 +130,5 @@ func (c systemCaller) Stamp() Stamp { return Stamp{Custodian: c.custodian, Syste
 func (systemCaller) ExpandPersons() bool { return false }
 
 func (systemCaller) Operator() bool { return true }
+
+func (systemCaller) Blanket() bool { return true }

@@ -29,9 +29,12 @@ type planned struct {
 // part of the query, chains and _has included.
 func (s *Service) plan(ctx context.Context, snap store.Snapshot, c Caller, op Op, q *search.Query, o planOptions) (planned, error) {
 	q.Filter = slices.Clone(q.Filter)
-	about, found, err := s.named(ctx, snap, q)
-	if err != nil {
-		return planned{}, err
+	var about, found []fhir.Key
+	var err error
+	if b, ok := c.(Blanket); !ok || !b.Blanket() {
+		if about, found, err = s.named(ctx, snap, q); err != nil {
+			return planned{}, err
+		}
 	}
 	if o.compartment.Type == "Patient" {
 		about = appendNew(about, o.compartment)
@@ -167,7 +170,7 @@ func patientOf(t fhir.Type, p *search.Predicate, v *search.Value) (fhir.Key, boo
 
 // lookUp runs q for its first keys, one more than Limits.Patients at most.
 func (s *Service) lookUp(ctx context.Context, snap store.Snapshot, q *search.Query, r search.Restriction) ([]fhir.Key, error) {
-	first := search.Query{Type: q.Type, Filter: q.Filter, Count: s.cfg.Limits.Patients + 1}
+	first := search.Query{Type: q.Type, Filter: q.Filter, Count: s.cfg.Limits.Patients + 1, Bare: true}
 	carry(&first, r)
 	page, err := snap.Search(ctx, &first)
 	keys := make([]fhir.Key, len(page.Matches))

@@ -23,6 +23,8 @@ type Query struct {
 	Sort []SortKey
 	// Count is the page size; 0 asks for no matches (only a total).
 	Count int
+	// Bare asks for matches without their bodies.
+	Bare bool
 	// After continues behind the last match of an earlier page: opaque bytes
 	// that the engine made (Page.Next). nil starts at the front.
 	After []byte
@@ -41,7 +43,7 @@ type Query struct {
 // TotalWithin is the bound on a total that nobody asked for; TotalDear is what a
 // resource counts for whose body, or what refers to it, must be looked at.
 const (
-	TotalWithin = 1000
+	TotalWithin = 256
 	TotalDear   = 16
 )
 

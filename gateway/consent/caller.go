@@ -100,3 +100,4 @@ func (openCaller) Stamp() interact.Stamp                                        
 func (openCaller) ExpandPersons() bool                                                { return false }
 func (openCaller) Purpose() string                                                    { return "HTEST" }
 func (openCaller) Operator() bool                                                     { return true }
+func (openCaller) Blanket() bool                                                      { return true }

@@ -32,11 +32,11 @@ func (x *session) versus(ctx context.Context, patients int) (err error) {
 	if err != nil {
 		return err
 	}
-	if sc.Load, err = x.fill(ctx, ours, patients); err != nil {
+	if sc.Load, err = x.fill(ctx, ours, patients, false); err != nil {
 		return fmt.Errorf("load: %w", err)
 	}
 	p := &report.Peer{URL: theirs.client.Base(), Software: software}
-	if p.Load, err = x.fill(ctx, theirs, patients); err != nil {
+	if p.Load, err = x.fill(ctx, theirs, patients, false); err != nil {
 		return fmt.Errorf("load of the peer: %w", err)
 	}
 	sc.Resources = ours.sample.resources

@@ -50,7 +50,8 @@ func reads() []workload {
 		read("patient-code", patientCode),
 		read("date-range", dateRange),
 		read("chain", chain),
-		read("has", has),
+		read("has", has(func(part float64) bool { return part >= 0.25 })),
+		read("has-rare", has(func(part float64) bool { return part < 0.25 })).growing(),
 		read("include", include),
 		read("post-search", postSearch),
 		read("search-mix", mixed(patientCode, dateRange, chain, include, postSearch)),
@@ -123,9 +124,22 @@ func chain(r *rand.Rand, s *sample) drive.Request {
 	return req
 }
 
-// has asks who was ever measured for something, and is of one sex.
-func has(r *rand.Rand, s *sample) drive.Request {
-	return get("/Patient?" + query("_has:Observation:patient:code", pick(r, s.codes), "gender", pick(r, []string{"male", "female"}), "_count", "20"))
+// has asks who was ever measured for something, and is of one sex, for codes that
+// such a part of the patients has. What many have fills a page in a region of any
+// size after as many patients; what few have, if at all, after more in a larger one.
+func has(wanted func(part float64) bool) shape {
+	return func(r *rand.Rand, s *sample) drive.Request {
+		var codes []string
+		for _, c := range s.codes {
+			if wanted(float64(s.count[c]) / float64(len(s.patients))) {
+				codes = append(codes, c)
+			}
+		}
+		if len(codes) == 0 {
+			codes = s.codes // of a few patients
+		}
+		return get("/Patient?" + query("_has:Observation:patient:code", pick(r, codes), "gender", pick(r, []string{"male", "female"}), "_count", "20"))
+	}
 }
 
 func include(r *rand.Rand, s *sample) drive.Request {

@@ -1,3 +1,5 @@
+// Package bench measures an exchange from outside: it starts the real server
+// as a process of its own, fills it with a seeded region and sends it load.
 package bench
 
 import (
@@ -13,9 +15,17 @@ import (
 	"time"
 
 	"hutong/cmd/hutong/bench/machine"
+	"hutong/cmd/hutong/bench/mpi"
 	"hutong/cmd/hutong/bench/report"
 	"hutong/cmd/hutong/exchange"
 )
+
+// Cmd is the group of benchmark commands. Each is a command of its own
+// package or file; a new one is one more field here.
+type Cmd struct {
+	Server RunCmd  `cmd:"" name:"run" default:"withargs" help:"Measure a server: load a seeded region, send load, write a report."`
+	Mpi    mpi.Cmd `cmd:"" help:"Measure the master patient index on seeded people."`
+}
 
 // RunCmd measures the server's HTTP interface.
 type RunCmd struct {
@@ -30,6 +40,7 @@ type RunCmd struct {
 	PeerHeader []string      `help:"Header for the peer, such as 'Authorization: Bearer ...'." placeholder:"NAME: VALUE" sep:"none"`
 	PeerPID    int           `name:"peer-pid" help:"The peer's process on this machine, to measure its CPU and memory too." placeholder:"PID"`
 	Dir        string        `type:"path" help:"Where to make the scratch folder of the servers' data; it is deleted at the end." placeholder:"DIR"`
+	Keep       string        `type:"path" help:"Keep each region that is loaded in this folder, and begin with it if it is there. On the file system of --dir; with --auth open." placeholder:"DIR"`
 	Profile    bool          `help:"Write a CPU profile of the server for each workload beside the report."`
 	Timeout    time.Duration `default:"3h" help:"Give up after this time."`
 
@@ -86,6 +97,9 @@ func (c *RunCmd) check() error {
 	}
 	if c.Peer != "" && len(c.Patients) > 1 {
 		return errors.New("--peer compares at one scale: give --patients one number")
+	}
+	if c.Keep != "" && (c.Auth != "open" || c.Peer != "") {
+		return errors.New("--keep is for --auth open without --peer")
 	}
 	known := names()
 	for _, n := range c.Only {

@@ -47,29 +47,16 @@ func (x *session) target(s *server) (*target, error) {
 	}, nil
 }
 
-// scale measures a region of this many patients from an empty directory.
+// scale measures a region of this many patients.
 func (x *session) scale(ctx context.Context, patients int) (err error) {
 	x.say("%d patients: starting the server", patients)
 	dir := filepath.Join(x.dir, fmt.Sprint(patients))
-	s, err := newServer(ctx, filepath.Join(dir, "data"), x.cmd)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.stop(), os.RemoveAll(dir)) }()
 	sc := report.Scale{Patients: patients}
-	empty, err := s.start(ctx, "embedded")
+	s, t, err := x.region(ctx, dir, &sc)
+	defer func() { err = errors.Join(err, s.stop(), os.RemoveAll(dir)) }()
 	if err != nil {
 		return err
 	}
-	sc.Store.EmptyStartMs = ms(empty)
-	t, err := x.target(s)
-	if err != nil {
-		return err
-	}
-	if sc.Load, err = x.fill(ctx, t, patients); err != nil {
-		return fmt.Errorf("load: %w", err)
-	}
-	sc.Resources = t.sample.resources
 	if err := x.rest(ctx, s, t, &sc); err != nil {
 		return err
 	}
@@ -89,6 +76,39 @@ func (x *session) scale(ctx context.Context, patients int) (err error) {
 	return nil
 }
 
+// region makes a server with the region of sc.Patients: loaded over HTTP from an
+// empty directory, or what --keep kept of that. The server is stopped after it.
+func (x *session) region(ctx context.Context, dir string, sc *report.Scale) (s *server, t *target, err error) {
+	data := filepath.Join(dir, "data")
+	k, err := x.recall(sc.Patients, data)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s, err = newServer(ctx, data, x.cmd); err != nil {
+		return s, nil, err
+	}
+	empty, err := s.start(ctx, "embedded")
+	if err != nil {
+		return s, nil, err
+	}
+	if t, err = x.target(s); err != nil {
+		return s, nil, err
+	}
+	load, err := x.fill(ctx, t, sc.Patients, k != nil)
+	if err != nil {
+		return s, t, fmt.Errorf("load: %w", err)
+	}
+	sc.Resources = t.sample.resources
+	if k == nil {
+		k = &kept{Seed: x.cmd.Seed, Load: load, EmptyStartMs: ms(empty), PeakRSS: t.usage().Peak}
+	}
+	sc.Load, sc.Store.EmptyStartMs, sc.Store.PeakRSS = k.Load, k.EmptyStartMs, k.PeakRSS
+	if err := s.stop(); err != nil {
+		return s, t, err
+	}
+	return s, t, x.keep(sc.Patients, data, k)
+}
+
 // turns is how often smallest and large region take turns at a workload.
 const turns = 4
 
@@ -102,31 +122,18 @@ func (x *session) flat(ctx context.Context, t *target, patients int) (err error)
 		return nil
 	}
 	dir := filepath.Join(x.dir, "smallest")
-	s, err := newServer(ctx, filepath.Join(dir, "data"), x.cmd)
-	if err != nil {
-		return err
-	}
+	small, large := report.Scale{Patients: smallest}, report.Scale{Patients: patients}
+	s, beside, err := x.region(ctx, dir, &small)
 	defer func() { err = errors.Join(err, s.stop(), os.RemoveAll(dir)) }()
-	if _, err := s.start(ctx, "embedded"); err != nil {
-		return err
-	}
-	beside, err := x.target(s)
 	if err != nil {
 		return err
 	}
-	if _, err := x.fill(ctx, beside, smallest); err != nil {
-		return err
-	}
-	if err := s.stop(); err != nil { // as the large one was, after its load
-		return err
-	}
-	if _, err := s.start(ctx, "embedded"); err != nil {
+	if _, err := s.start(ctx, "embedded"); err != nil { // as the large one was, after its load
 		return err
 	}
 	beside.restarted(s)
 	st := stretches{closed: x.st.closed, open: x.st.open, warm: x.st.warm, slices: turns, rates: map[string]float64{}}
 	targets := []*target{beside, t}
-	small, large := report.Scale{Patients: smallest}, report.Scale{Patients: patients}
 	for _, w := range x.plain() {
 		if w.grows || w.batch || w.writes || !x.cmd.wants(w.name) {
 			continue
@@ -156,17 +163,20 @@ func (t *target) restarted(s *server) {
 }
 
 // fill loads the region and tells the speed. With tokens, requests ask for the
-// writer's own patients.
-func (x *session) fill(ctx context.Context, t *target, patients int) (report.Load, error) {
+// writer's own patients. there: it is loaded already, and only to be known.
+func (x *session) fill(ctx context.Context, t *target, patients int, there bool) (report.Load, error) {
 	only := ""
 	if x.cmd.Auth == "smart" {
 		only = writerOrg
 	}
 	x.say("%s: loading %d patients", t.name, patients)
 	before := t.usage()
-	l, err := t.load(ctx, patients, x.cmd.Seed, only)
+	l, err := t.load(ctx, patients, x.cmd.Seed, only, there)
 	if err != nil {
 		return report.Load{}, err
+	}
+	if there {
+		return report.Load{}, nil
 	}
 	loaded := t.usage().CPU - before.CPU
 	t.settle(ctx, 8*x.settle)
@@ -178,12 +188,8 @@ func (x *session) fill(ctx context.Context, t *target, patients int) (report.Loa
 	}, nil
 }
 
-// rest stops the server to weigh its data, and starts it again with them.
+// rest weighs the stopped server's data, and starts it again with them.
 func (x *session) rest(ctx context.Context, s *server, t *target, sc *report.Scale) error {
-	sc.Store.PeakRSS = t.usage().Peak
-	if err := s.stop(); err != nil {
-		return err
-	}
 	store, logs, events, err := s.stored()
 	if err != nil {
 		return err

@@ -66,8 +66,9 @@ type loading struct {
 
 // load posts the bundles of a region of this many Patients, eight in flight:
 // the registry first, which the others refer to. Patients whose id the server
-// gives are loaded but not sampled. org: sample only its patients ("" all).
-func (t *target) load(ctx context.Context, patients int, seed uint64, org string) (loading, error) {
+// gives are loaded but not sampled. org: sample only its patients ("" all). there:
+// the server has the region already, which is only sampled.
+func (t *target) load(ctx context.Context, patients int, seed uint64, org string, there bool) (loading, error) {
 	out := loading{latencies: drive.NewLatencies()}
 	t.sample = &sample{count: map[string]int{}}
 	var mu sync.Mutex
@@ -87,7 +88,11 @@ func (t *target) load(ctx context.Context, patients int, seed uint64, org string
 			}
 		}
 		send := func() error {
-			took, err := t.post(gctx, p)
+			var took time.Duration
+			var err error
+			if !there {
+				took, err = t.post(gctx, p)
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {

@@ -174,7 +174,7 @@ func ready(ctx context.Context, url string) bool {
 
 // stop ends the process gracefully, or after a minute by force.
 func (s *server) stop() error {
-	if s.cmd == nil {
+	if s == nil || s.cmd == nil {
 		return nil
 	}
 	cmd := s.cmd

@@ -1,10 +1,12 @@
 package disk
 
 import (
+	"fmt"
 	"slices"
 
 	"hutong/fhir"
 	"hutong/fhir/search"
+	"hutong/fhir/store/disk/access"
 	"hutong/fhir/store/disk/hot"
 	"hutong/fhir/store/disk/judge"
 	"hutong/fhir/store/disk/layout"
@@ -157,7 +159,7 @@ type part struct {
 	pred   *search.Predicate
 	also   []*search.Predicate // on the same date: see together
 	homes  bool                // instead of a predicate: the compartments that the restriction does not go beyond
-	a      *access
+	a      *access.Access
 	count  int  // postings, counted up to the limit of the last round
 	opened bool // became driver or filter
 	done   bool // covered by another part
@@ -173,7 +175,7 @@ const uncounted = maxRead + 1
 // sorting, nil does not. The caller closes the plan, also after an error.
 func (x *exec) plan(q *search.Query, t fhir.Type, c *collector) (*typePlan, error) {
 	p := &typePlan{}
-	pl := &planner{s: x.s.s, typ: t}
+	pl := &access.Planner{Names: x.s.s.names, Type: t}
 	homes, bounded := judge.Compartments(&q.Restriction, t, x.now)
 	if p.empty = bounded && len(homes) == 0; p.empty {
 		x.note("%s: nothing is permitted", t)
@@ -181,8 +183,8 @@ func (x *exec) plan(q *search.Query, t fhir.Type, c *collector) (*typePlan, erro
 	}
 	parts, err := x.parts(p, pl, q)
 	if err == nil && bounded && len(homes) <= x.s.s.opts.MaxJoin {
-		var a *access
-		a, err = pl.homes(homes)
+		var a *access.Access
+		a, err = pl.Homes(homes)
 		parts = append(parts, part{a: a, homes: true})
 	}
 	if err != nil {
@@ -190,13 +192,13 @@ func (x *exec) plan(q *search.Query, t fhir.Type, c *collector) (*typePlan, erro
 	}
 	driver, err := x.choose(parts)
 	if err == nil && driver == nil {
-		driver, err = pl.all()
+		driver, err = everyone(pl)
 	}
 	if err != nil || driver == nil {
 		p.empty = true
 		return p, err
 	}
-	x.note("%s: drive %s%s", t, driver.a.name, about(driver.count))
+	x.note("%s: drive %s%s", t, driver.a.Name, about(driver.count))
 	p.judge = judge.New(&q.Restriction, t, x.now, within(parts, driver, homes), x.s.s.names)
 	if c != nil && (c.Limit == 0 || len(q.Sort) == 0) && len(p.checks) == 0 && alone(parts, driver) {
 		if err = x.sweepable(p, driver, c); p.sweep != nil || err != nil {
@@ -254,11 +256,11 @@ func (x *exec) filters(p *typePlan, parts []part, driver *part) error {
 		if q.done || q.homes {
 			continue // another part, or the judge, decides
 		}
-		exact := q.a != nil && q.a.exact
+		exact := q.a != nil && q.a.Exact
 		switch dates := judge.NewDates(q.pred, x.s.s.names); {
 		case q.a == nil || q.opened:
 		case exact && dates != nil:
-			x.note("with %s by class (about %d)", q.a.name, q.count)
+			x.note("with %s by class (about %d)", q.a.Name, q.count)
 			p.filters = append(p.filters, filter{dates: dates, pred: q.pred, part: q, limit: limit})
 			for _, pred := range q.also {
 				p.filters = append(p.filters, filter{dates: judge.NewDates(pred, x.s.s.names), pred: pred, part: q, limit: limit})
@@ -269,8 +271,8 @@ func (x *exec) filters(p *typePlan, parts []part, driver *part) error {
 				return err
 			}
 			if enough {
-				x.note("with %s (about %d, negated %v)", q.a.name, q.count, q.a.negate)
-				p.filters = append(p.filters, filter{st: st, negate: q.a.negate})
+				x.note("with %s (about %d, negated %v)", q.a.Name, q.count, q.a.Negate)
+				p.filters = append(p.filters, filter{st: st, negate: q.a.Negate})
 			}
 			exact = exact && enough
 		}
@@ -283,7 +285,7 @@ func (x *exec) filters(p *typePlan, parts []part, driver *part) error {
 }
 
 // parts compiles the predicates of q.
-func (x *exec) parts(p *typePlan, pl *planner, q *search.Query) ([]part, error) {
+func (x *exec) parts(p *typePlan, pl *access.Planner, q *search.Query) ([]part, error) {
 	parts := make([]part, 0, len(q.Filter)+1)
 	for i := range q.Filter {
 		pred := &q.Filter[i]
@@ -297,12 +299,12 @@ func (x *exec) parts(p *typePlan, pl *planner, q *search.Query) ([]part, error) 
 		}
 		parts = append(parts, part{pred: pred, a: a})
 	}
-	pl.together(parts)
+	together(parts)
 	return x.pair(pl, parts)
 }
 
 // part compiles one predicate: to an access, to a check, or to neither.
-func (x *exec) part(pl *planner, q *search.Query, pred *search.Predicate) (*access, func(*candidate) (bool, error), error) {
+func (x *exec) part(pl *access.Planner, q *search.Query, pred *search.Predicate) (*access.Access, func(*candidate) (bool, error), error) {
 	switch {
 	case pred.Has != nil:
 		return x.has(pl, q, pred)
@@ -312,15 +314,15 @@ func (x *exec) part(pl *planner, q *search.Query, pred *search.Predicate) (*acce
 		a, err := x.byID(pl, pred)
 		return a, nil, err
 	case pred.Param.Code == layout.UpdatedList:
-		a, err := pl.lastUpdated(pred)
+		a, err := pl.LastUpdated(pred)
 		return a, nil, err
 	}
-	a, err := pl.compile(pred)
+	a, err := pl.Compile(pred)
 	return a, nil, err
 }
 
 // pair replaces a patient and a code, or category, by the list of both.
-func (x *exec) pair(pl *planner, parts []part) ([]part, error) {
+func (x *exec) pair(pl *access.Planner, parts []part) ([]part, error) {
 	pat := slices.IndexFunc(parts, func(p part) bool { return (&p).plain("patient") })
 	if pat < 0 {
 		return parts, nil
@@ -330,7 +332,7 @@ func (x *exec) pair(pl *planner, parts []part) ([]part, error) {
 		if !slices.ContainsFunc(layout.Paired[:], p.plain) {
 			continue
 		}
-		a, err := pl.pairs(parts[pat].pred, p.pred)
+		a, err := pl.Pairs(parts[pat].pred, p.pred)
 		if err != nil {
 			return nil, err
 		}
@@ -342,44 +344,43 @@ func (x *exec) pair(pl *planner, parts []part) ([]part, error) {
 	return parts, nil
 }
 
-// pairs gives the access to the list of a patient with a token, nil if a value
-// does not fit it.
-func (p *planner) pairs(patient, token *search.Predicate) (*access, error) {
-	list, ok, err := p.list(layout.PairList + token.Param.Code)
-	if err != nil {
-		return nil, err
-	}
-	a := &access{name: layout.PairList + token.Param.Code, exact: true}
-	if !ok {
-		return nil, nil
-	}
-	for i := range patient.Values {
-		if v := &patient.Values[i]; v.RefType != "" && v.RefType != "Patient" || !fhir.ValidID(v.Code) {
-			return nil, nil
-		}
-		home := layout.AppendCut(list[:len(list):len(list)], patient.Values[i].Code)
-		for j := range token.Values {
-			one := *token
-			one.Values = token.Values[j : j+1]
-			rs, exact, known := p.tokenRanges(&one, home)
-			if !known || !exact {
-				return nil, nil
-			}
-			if m := rs[0].match; m != nil {
-				rs[0].match = func(value []byte) bool {
-					_, _, rest, ok := layout.CutString(value)
-					return ok && m(rest)
-				}
-			}
-			a.ranges = append(a.ranges, rs...)
-		}
-	}
-	return a, nil
-}
-
 // plain reports whether the part is the parameter of that code, without
 // modifier or chain, and decided by its postings.
 func (p *part) plain(code string) bool {
 	return !p.homes && p.pred.Param != nil && p.pred.Param.Code == code && p.pred.Modifier == search.NoModifier &&
-		p.pred.Chain == nil && p.a != nil && p.a.exact
+		p.pred.Chain == nil && p.a != nil && p.a.Exact
+}
+
+// together joins the parts that ask for the same date, date=ge..&date=lt..:
+// the first gets the ranges that all of them share.
+func together(parts []part) {
+	for i := range parts {
+		first := &parts[i]
+		if first.done || first.a == nil || len(first.a.Ranges) == 0 || !access.OneDate(first.pred) {
+			continue
+		}
+		for j := i + 1; j < len(parts); j++ {
+			if other := &parts[j]; !other.done && other.pred.Param == first.pred.Param && access.OneDate(other.pred) {
+				first.also, other.done = append(first.also, other.pred), true
+				first.a.Ranges = access.Common(first.a.Ranges, other.a.Ranges)
+			}
+		}
+	}
+}
+
+// all drives from every resource of the type; nil if there never was one.
+func everyone(p *access.Planner) (*part, error) {
+	list, ok, err := p.List(layout.AllList)
+	if !ok || err != nil {
+		return nil, err
+	}
+	return &part{a: &access.Access{Name: "all " + string(p.Type), Exact: true, Ranges: []access.Range{{Lo: list, Hi: layout.After(list), Fixed: true}}}, count: uncounted}, nil
+}
+
+// about tells an estimate, if one was made.
+func about(n int) string {
+	if n == uncounted {
+		return ""
+	}
+	return fmt.Sprintf(" (about %d)", n)
 }

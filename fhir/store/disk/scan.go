@@ -8,6 +8,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"hutong/fhir"
+	"hutong/fhir/store/disk/access"
 	"hutong/fhir/store/disk/dated"
 	"hutong/fhir/store/disk/layout"
 	"hutong/fhir/store/disk/stream"
@@ -105,14 +106,14 @@ func (l *listStream) Close() error {
 
 // lists gives the lists and values of a range that holds few of them; of more
 // than MaxLists some are missing.
-func (x *exec) lists(r *valueRange) (lists [][]byte, err error) {
-	if r.fixed {
-		return [][]byte{r.lo}, nil
+func (x *exec) lists(r *access.Range) (lists [][]byte, err error) {
+	if r.Fixed {
+		return [][]byte{r.Lo}, nil
 	}
-	if r.lists == nil {
-		r.lists, err = x.values(r, x.s.s.opts.MaxLists+1)
+	if r.Lists == nil {
+		r.Lists, err = x.values(r, x.s.s.opts.MaxLists+1)
 	}
-	return r.lists, err
+	return r.Lists, err
 }
 
 // holds reports whether the posting that it stands on was made by the
@@ -128,21 +129,21 @@ func (x *exec) holds(it *pebble.Iterator) (class uint32, in bool, err error) {
 
 // open makes the stream of an access. It reads into memory what does not come
 // in order, at most limit places; enough is false if there are more.
-func (x *exec) open(a *access, limit int) (st stream.Stream, enough bool, err error) {
-	if a.listed {
-		return &stream.Mem{Places: a.places}, true, nil
+func (x *exec) open(a *access.Access, limit int) (st stream.Stream, enough bool, err error) {
+	if a.Listed {
+		return &stream.Mem{Places: a.Places}, true, nil
 	}
 	var in []stream.Stream
 	mem := &stream.Mem{}
-	for i := range a.ranges {
-		r := &a.ranges[i]
+	for i := range a.Ranges {
+		r := &a.Ranges[i]
 		var lists [][]byte
-		if r.fixed || r.points {
+		if r.Fixed || r.Points {
 			if lists, err = x.lists(r); err != nil {
 				return nil, false, join(err, stream.CloseAll(in))
 			}
 		}
-		if a.ordered {
+		if a.Ordered {
 			d, err := x.openDates(r, &mem.Places)
 			if err != nil {
 				return nil, false, join(err, stream.CloseAll(in))
@@ -150,7 +151,7 @@ func (x *exec) open(a *access, limit int) (st stream.Stream, enough bool, err er
 			if d != nil {
 				in = append(in, d)
 			}
-		} else if (r.points || r.fixed) && len(in)+len(lists) <= x.s.s.opts.MaxLists {
+		} else if (r.Points || r.Fixed) && len(in)+len(lists) <= x.s.s.opts.MaxLists {
 			for _, lv := range lists {
 				l, err := x.openList(lv)
 				if err != nil {
@@ -175,16 +176,16 @@ func (x *exec) open(a *access, limit int) (st stream.Stream, enough bool, err er
 
 // openDates opens a range of a date by which the default order goes; nil if
 // nothing stands there in order. What stands there otherwise comes into out.
-func (x *exec) openDates(r *valueRange, out *[]spot) (stream.Stream, error) {
-	lo := r.lo
-	if first, some := dated.Split(r.lo, r.hi); some {
+func (x *exec) openDates(r *access.Range, out *[]spot) (stream.Stream, error) {
+	lo := r.Lo
+	if first, some := dated.Split(r.Lo, r.Hi); some {
 		open := *r
-		open.hi, lo = first, first
+		open.Hi, lo = first, first
 		if _, err := x.collect(&open, out, maxRead); err != nil {
 			return nil, err
 		}
 	}
-	if d, err := dated.Open(dated.Source{Iter: x.tree.Iter, Done: x.tree.Done, Holds: x.holds, Spend: x.spend}, lo, r.hi, r.match); d != nil || err != nil {
+	if d, err := dated.Open(dated.Source{Iter: x.tree.Iter, Done: x.tree.Done, Holds: x.holds, Spend: x.spend}, lo, r.Hi, r.Match); d != nil || err != nil {
 		return d, err
 	}
 	return nil, nil
@@ -192,8 +193,8 @@ func (x *exec) openDates(r *valueRange, out *[]spot) (stream.Stream, error) {
 
 // values lists the distinct list values of a range that match, at most limit,
 // by skipping from one to the next.
-func (x *exec) values(r *valueRange, limit int) (out [][]byte, err error) {
-	it, err := x.tree.Iter(append([]byte{'X'}, r.lo...), append([]byte{'X'}, r.hi...))
+func (x *exec) values(r *access.Range, limit int) (out [][]byte, err error) {
+	it, err := x.tree.Iter(append([]byte{'X'}, r.Lo...), append([]byte{'X'}, r.Hi...))
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +204,7 @@ func (x *exec) values(r *valueRange, limit int) (out [][]byte, err error) {
 		}
 		key := it.Key()
 		lv := bytes.Clone(key[1 : len(key)-layout.PlaceLen])
-		if r.match == nil || r.match(lv[4:]) {
+		if r.Match == nil || r.Match(lv[4:]) {
 			out = append(out, lv)
 		}
 		last := layout.AppendPlace(append([]byte{'X'}, lv...), layout.Place{Ord: 1<<48 - 1, RID: 1<<64 - 1})
@@ -216,7 +217,7 @@ func (x *exec) values(r *valueRange, limit int) (out [][]byte, err error) {
 
 // collect reads the current postings of a range into memory, at most limit;
 // enough is false if there are more.
-func (x *exec) collect(r *valueRange, out *[]spot, limit int) (enough bool, err error) {
+func (x *exec) collect(r *access.Range, out *[]spot, limit int) (enough bool, err error) {
 	enough = true
 	err = x.current(r, func(_ []byte, p spot) bool {
 		if enough = len(*out) < limit; enough {
@@ -227,7 +228,7 @@ func (x *exec) collect(r *valueRange, out *[]spot, limit int) (enough bool, err 
 	return enough, err
 }
 
-func (x *exec) collectUndo(r *valueRange, out *[]spot) error {
+func (x *exec) collectUndo(r *access.Range, out *[]spot) error {
 	return x.undone(r, func(_ []byte, p spot) bool {
 		*out = append(*out, p)
 		return true
@@ -236,13 +237,13 @@ func (x *exec) collectUndo(r *valueRange, out *[]spot) error {
 
 // postings visits every posting of a range that held at the snapshot's time;
 // some may come twice.
-func (x *exec) postings(r *valueRange, visit func(value []byte, p spot) bool) error {
+func (x *exec) postings(r *access.Range, visit func(value []byte, p spot) bool) error {
 	return join(x.current(r, visit), x.undone(r, visit))
 }
 
 // current visits the current postings of a range, until visit returns false.
-func (x *exec) current(r *valueRange, visit func(value []byte, p spot) bool) error {
-	it, err := x.tree.Iter(append([]byte{'X'}, r.lo...), append([]byte{'X'}, r.hi...))
+func (x *exec) current(r *access.Range, visit func(value []byte, p spot) bool) error {
+	it, err := x.tree.Iter(append([]byte{'X'}, r.Lo...), append([]byte{'X'}, r.Hi...))
 	if err != nil {
 		return err
 	}
@@ -253,11 +254,11 @@ func (x *exec) current(r *valueRange, visit func(value []byte, p spot) bool) err
 // were superseded since. They are few: only what changed after t. It runs
 // after current, or after the streams were opened: what left the current
 // postings meanwhile is here.
-func (x *exec) undone(r *valueRange, visit func(value []byte, p spot) bool) error {
+func (x *exec) undone(r *access.Range, visit func(value []byte, p spot) bool) error {
 	if fhir.T(x.s.s.lastUndo.Load()) <= x.s.t {
 		return nil
 	}
-	lo := append([]byte{'Y'}, r.lo[:4]...)
+	lo := append([]byte{'Y'}, r.Lo[:4]...)
 	it, err := x.tree.Fresh(binary.BigEndian.AppendUint64(bytes.Clone(lo), uint64(x.s.t)+1), layout.After(lo))
 	if err != nil {
 		return err
@@ -267,14 +268,14 @@ func (x *exec) undone(r *valueRange, visit func(value []byte, p spot) bool) erro
 
 // visit goes over the postings of an iterator, which it closes: those in the
 // range that were made by the snapshot's time.
-func (x *exec) visit(it *pebble.Iterator, head int, r *valueRange, visit func(value []byte, p spot) bool) (err error) {
+func (x *exec) visit(it *pebble.Iterator, head int, r *access.Range, visit func(value []byte, p spot) bool) (err error) {
 	for ok := it.First(); ok && err == nil; ok = it.Next() {
 		if err = x.spend(costPosting); err != nil {
 			break
 		}
 		key := it.Key()
 		value := key[head : len(key)-layout.PlaceLen]
-		if !r.contains(value) {
+		if !r.Contains(value) {
 			continue
 		}
 		class, in, herr := x.holds(it)
@@ -285,32 +286,21 @@ func (x *exec) visit(it *pebble.Iterator, head int, r *valueRange, visit func(va
 	return join(err, x.tree.Done(it))
 }
 
-// contains reports whether the range takes a value of its list.
-func (r *valueRange) contains(value []byte) bool {
-	if bytes.Compare(value, r.lo[4:]) < 0 {
-		return false
-	}
-	if len(r.hi) >= 4 && bytes.Equal(r.hi[:4], r.lo[:4]) && bytes.Compare(value, r.hi[4:]) >= 0 {
-		return false
-	}
-	return r.match == nil || r.match(value)
-}
-
 // count counts the postings of an access, at most limit: what the planner
 // chooses by.
-func (x *exec) count(a *access, limit int) (n int, err error) {
-	if a.listed {
-		return len(a.places), nil
+func (x *exec) count(a *access.Access, limit int) (n int, err error) {
+	if a.Listed {
+		return len(a.Places), nil
 	}
-	for i := range a.ranges {
-		r := &a.ranges[i]
+	for i := range a.Ranges {
+		r := &a.Ranges[i]
 		if held, ok, err := x.known(r); ok || err != nil {
 			if n += held; err != nil {
 				return 0, err
 			}
 			continue
 		}
-		it, err := x.tree.Iter(append([]byte{'X'}, r.lo...), append([]byte{'X'}, r.hi...))
+		it, err := x.tree.Iter(append([]byte{'X'}, r.Lo...), append([]byte{'X'}, r.Hi...))
 		if err != nil {
 			return 0, err
 		}
@@ -333,7 +323,7 @@ func (x *exec) choose(parts []part) (*part, error) {
 	for i := range parts {
 		switch q := &parts[i]; {
 		case q.done:
-		case q.a != nil && !q.a.negate:
+		case q.a != nil && !q.a.Negate:
 			can = append(can, q)
 		default:
 			others++
@@ -369,17 +359,17 @@ func rarest(parts []*part, count func(*part) (int, error)) (best *part, err erro
 const postingBytes = 8
 
 // weigh estimates the postings of an access by the tables that they take.
-func (x *exec) weigh(a *access) (int, error) {
-	if a.listed {
-		return len(a.places), nil
+func (x *exec) weigh(a *access.Access) (int, error) {
+	if a.Listed {
+		return len(a.Places), nil
 	}
 	sum := int64(0)
-	for i := range a.ranges {
-		r := &a.ranges[i]
+	for i := range a.Ranges {
+		r := &a.Ranges[i]
 		held, ok, err := x.known(r)
 		n := int64(held)
 		if !ok && err == nil {
-			n, err = x.estimate(r.lo, r.hi)
+			n, err = x.estimate(r.Lo, r.Hi)
 		}
 		if err != nil {
 			return 0, err

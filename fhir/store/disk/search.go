@@ -100,12 +100,12 @@ func (x *exec) page(q *search.Query) (store.Page, error) {
 	if q.Total {
 		page.Total = r.total
 	}
-	page.Matches, err = x.resources(r.page)
+	page.Matches, err = x.resources(r.page, !q.Bare)
 	return page, err
 }
 
-// resources reads the bodies of hits, in the order in which they are stored.
-func (x *exec) resources(hits []order.Hit) ([]fhir.Resource, error) {
+// resources gives those of hits, and reads bodies in the order of the store.
+func (x *exec) resources(hits []order.Hit, bodies bool) ([]fhir.Resource, error) {
 	out := make([]fhir.Resource, len(hits))
 	byRID := make([]int, len(hits))
 	for i := range byRID {
@@ -119,7 +119,10 @@ func (x *exec) resources(hits []order.Hit) ([]fhir.Resource, error) {
 			return nil, ioError(err)
 		}
 		out[i] = fhir.Resource{Version: row.Version, Facts: row.Facts}
-		if out[i].Body, err = x.body(hits[i].Place.RID, row.VersionID); err != nil {
+		if bodies {
+			out[i].Body, err = x.body(hits[i].Place.RID, row.VersionID)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

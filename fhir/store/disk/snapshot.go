@@ -10,6 +10,7 @@ import (
 	"hutong/fhir"
 	"hutong/fhir/search"
 	"hutong/fhir/store"
+	"hutong/fhir/store/disk/access"
 	"hutong/fhir/store/disk/hot"
 	"hutong/fhir/store/disk/judge"
 	"hutong/fhir/store/disk/layout"
@@ -224,7 +225,7 @@ func (x *exec) many(keys []fhir.Key) ([]fhir.Resource, error) {
 			hits = append(hits, order.Hit{Place: layout.Place{RID: rid}, Row: raw})
 		}
 	}
-	return x.resources(hits)
+	return x.resources(hits, true)
 }
 
 // rid looks a resource up by its key.
@@ -320,8 +321,8 @@ func (x *exec) packed(key []byte, date *search.Predicate) (*hot.View, error) {
 }
 
 // known counts the postings of a range whose lists are in memory.
-func (x *exec) known(r *valueRange) (n int, ok bool, err error) {
-	if x.hot == nil || !r.fixed && !r.points {
+func (x *exec) known(r *access.Range) (n int, ok bool, err error) {
+	if x.hot == nil || !r.Fixed && !r.Points {
 		return 0, false, nil
 	}
 	lists, err := x.lists(r)

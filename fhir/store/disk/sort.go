@@ -9,6 +9,7 @@ import (
 
 	"hutong/fhir"
 	"hutong/fhir/search"
+	"hutong/fhir/store/disk/access"
 	"hutong/fhir/store/disk/judge"
 	"hutong/fhir/store/disk/layout"
 	"hutong/fhir/store/disk/order"
@@ -109,7 +110,7 @@ func (c *collector) ripe(p layout.Place) bool {
 // alone reports whether the driver's postings decide all: nothing stands beside
 // it but what the judge decides.
 func alone(parts []part, driver *part) bool {
-	if driver.a.negate || driver.a.listed || !driver.a.exact && !driver.homes {
+	if driver.a.Negate || driver.a.Listed || !driver.a.Exact && !driver.homes {
 		return false
 	}
 	for i := range parts {
@@ -125,29 +126,29 @@ func alone(parts []part, driver *part) bool {
 // none, and where a driver comes in order and may stop after a page.
 func (x *exec) sweepable(p *typePlan, d *part, c *collector) (err error) {
 	a := d.a
-	if a.distinct && len(a.ranges) > 0 {
-		if a.ordered && !(c.counts() && c.budget == nil) {
+	if a.Distinct && len(a.Ranges) > 0 {
+		if a.Ordered && !(c.counts() && c.budget == nil) {
 			return nil
 		}
-		p.sweptList = a.ranges[0].lo[:4]
-		for _, r := range a.ranges {
-			p.sweep = append(p.sweep, tally.Range{Lo: append([]byte{'X'}, r.lo...), Hi: append([]byte{'X'}, r.hi...), Match: r.match})
+		p.sweptList = a.Ranges[0].Lo[:4]
+		for _, r := range a.Ranges {
+			p.sweep = append(p.sweep, tally.Range{Lo: append([]byte{'X'}, r.Lo...), Hi: append([]byte{'X'}, r.Hi...), Match: r.Match})
 		}
 		p.packed, err = x.packed(p.sweptList, d.pred)
 		return err
 	}
-	if !c.counts() || len(a.ranges) != 1 || !a.ranges[0].fixed && !a.ranges[0].points {
+	if !c.counts() || len(a.Ranges) != 1 || !a.Ranges[0].Fixed && !a.Ranges[0].Points {
 		return nil
 	}
-	lists, err := x.lists(&a.ranges[0])
+	lists, err := x.lists(&a.Ranges[0])
 	if err != nil || len(lists) != 1 {
 		return err
 	}
 	lo := append([]byte{'X'}, lists[0]...)
 	p.sweptList, p.sweep = lists[0], []tally.Range{{Lo: lo, Hi: layout.After(lo), Len: len(lo) + layout.PlaceLen}}
-	if p.packed, err = x.packed(p.sweptList, nil); p.packed != nil && err == nil && !a.ranges[0].fixed {
+	if p.packed, err = x.packed(p.sweptList, nil); p.packed != nil && err == nil && !a.Ranges[0].Fixed {
 		// What the range held under another value, and no longer does, is in the tree.
-		err = x.undone(&a.ranges[0], func(value []byte, _ spot) bool {
+		err = x.undone(&a.Ranges[0], func(value []byte, _ spot) bool {
 			if !bytes.Equal(value, lists[0][4:]) {
 				p.packed = nil
 			}
@@ -194,7 +195,7 @@ func (x *exec) sweep(p *typePlan, q *search.Query, c *collector) error {
 // tallied counts what a sweep is to see, in memory or in the tree.
 func (x *exec) tallied(p *typePlan, t *tally.Tally) error {
 	switch {
-	case p.packed != nil && p.swept.a.distinct:
+	case p.packed != nil && p.swept.a.Distinct:
 		x.note("count the dates in memory")
 		return t.Dates(p.packed, p.swept.dateBounds, p.swept.onDate)
 	case p.packed != nil:
@@ -224,11 +225,11 @@ func (x *exec) tallied(p *typePlan, t *tally.Tally) error {
 func (x *exec) sweepUndone(p *typePlan, t *tally.Tally, it *pebble.Iterator) error {
 	var places []spot
 	seen := map[layout.Place][]byte{}
-	for i := range p.swept.a.ranges {
-		r := &p.swept.a.ranges[i]
+	for i := range p.swept.a.Ranges {
+		r := &p.swept.a.Ranges[i]
 		err := x.undone(r, func(value []byte, at spot) bool {
 			places = append(places, at)
-			seen[at.Place] = slices.Concat([]byte{'X'}, r.lo[:4], value)
+			seen[at.Place] = slices.Concat([]byte{'X'}, r.Lo[:4], value)
 			return true
 		})
 		if err != nil {
@@ -316,8 +317,8 @@ func (t *sortTable) value(m *candidate, k *search.SortKey) (order.Value, error) 
 
 // sortTable reads the posting list of a criterion.
 func (x *exec) sortTable(t fhir.Type, k *search.SortKey, of []spot) (sortTable, error) {
-	pl := &planner{s: x.s.s, typ: t}
-	list, ok, err := pl.list(k.Param.Code)
+	pl := &access.Planner{Names: x.s.s.names, Type: t}
+	list, ok, err := pl.List(k.Param.Code)
 	if k.Param.Code == "_id" || err != nil {
 		return sortTable{}, err
 	}
@@ -328,7 +329,7 @@ func (x *exec) sortTable(t fhir.Type, k *search.SortKey, of []spot) (sortTable, 
 	for _, p := range of {
 		tab.values[p.RID] = nil
 	}
-	r := whole(list)
+	r := access.Whole(list)
 	err = x.postings(&r, func(value []byte, p spot) bool {
 		best, wanted := tab.values[p.RID]
 		if !wanted {

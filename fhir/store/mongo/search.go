@@ -74,7 +74,7 @@ func (s *snapshot) Search(ctx context.Context, q *search.Query) (store.Page, err
 	if q.Total {
 		p.Total = c.Total
 	}
-	return p, x.fill(&p, hits)
+	return p, x.fill(&p, hits, q.Bare)
 }
 
 // Explain tells the plan of q and what it cost. It names parameters, never
@@ -185,8 +185,16 @@ func (x *exec) place(c *collector, q *search.Query, m *candidate) error {
 	return nil
 }
 
-// fill reads the bodies that the page lacks and adds its resources.
-func (x *exec) fill(p *store.Page, hits []hit) error {
+// fill reads the bodies that the page lacks and adds its resources; bare ones have
+// none.
+func (x *exec) fill(p *store.Page, hits []hit, bare bool) error {
+	if bare {
+		for i := range hits {
+			h := hits[i].Ref.head
+			p.Matches = append(p.Matches, fhir.Resource{Version: h.VersionOf(hits[i].Key), Facts: h.Facts.Facts()})
+		}
+		return nil
+	}
 	docs := make([]layout.Version, len(hits))
 	for i := range hits {
 		m := hits[i].Ref

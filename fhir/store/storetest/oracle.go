@@ -125,7 +125,7 @@ func (b *bench) engine(s *state, q *question, count int) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parser: %w", err)
 	}
-	parsed.Restriction, parsed.Count, parsed.Total = q.see, count, count%3 != 0
+	parsed.Restriction, parsed.Count, parsed.Total, parsed.Bare = q.see, count, count%3 != 0, count%2 == 0
 	if count%3 == 1 {
 		parsed.TotalWithin = []int{1, 20, 300, 5000}[count%4]
 	}
@@ -156,6 +156,11 @@ func readAll(b *bench, snap store.Snapshot, q *search.Query, seen int) ([]string
 		p, err := snap.Search(b.ctx, q)
 		if err != nil {
 			return nil, err
+		}
+		for i := range p.Matches {
+			if bare := p.Matches[i].Body.Raw == nil; bare != q.Bare {
+				return nil, fmt.Errorf("%s: without a body: %v", p.Matches[i].Key, bare)
+			}
 		}
 		ids = append(ids, idsOf(p.Matches)...)
 		totals = append(totals, p.Total)

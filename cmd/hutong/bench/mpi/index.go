@@ -20,6 +20,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
+	"hutong/cmd/hutong/bench/machine"
 	"hutong/fhir"
 	"hutong/fhir/store/disk"
 	"hutong/mpi"
@@ -129,7 +130,7 @@ func (c *Cmd) filled(ctx context.Context, rep *Report, name string, src *hospita
 			return err
 		}
 	}
-	return clone(store, name)
+	return machine.Clone(store, name)
 }
 
 // fill takes in the records of n persons, all but the last, as a region's first

@@ -17,6 +17,7 @@ type Reader struct {
 	DB    *pebble.DB
 	idle  []*pebble.Iterator // to be used again
 	point *pebble.Iterator   // of Get
+	walk  *pebble.Iterator   // of Each: what is asked in turns lies far apart
 }
 
 // Iter gives an iterator over [lo,hi), perhaps one that was used before and
@@ -52,35 +53,61 @@ func (r *Reader) Done(it *pebble.Iterator) error {
 // Get gives one row, nil if there is none. It is valid until the next Get,
 // which is cheapest for a near key.
 func (r *Reader) Get(key []byte) ([]byte, error) {
-	if r.point == nil {
-		var err error
-		if r.point, err = r.Fresh(nil, nil); err != nil {
-			return nil, err
-		}
+	if err := r.open(&r.point); err != nil {
+		return nil, err
 	}
-	if !r.point.SeekGE(key) || !bytes.Equal(r.point.Key(), key) {
-		if err := r.point.Error(); err != nil {
+	it := r.point
+	if !it.SeekGE(key) || !bytes.Equal(it.Key(), key) {
+		if err := it.Error(); err != nil {
 			return nil, fail(err)
 		}
 		return nil, nil
 	}
-	v, err := r.point.ValueAndErr()
+	v, err := it.ValueAndErr()
 	if err != nil {
 		return nil, fail(err)
 	}
 	return v, nil
 }
 
+// Each visits the rows whose keys begin with prefix, until visit returns false. What
+// it is given is valid until it returns; it does not call Each.
+func (r *Reader) Each(prefix []byte, visit func(key, value []byte) (more bool, err error)) error {
+	if err := r.open(&r.walk); err != nil {
+		return err
+	}
+	it := r.walk
+	for ok := it.SeekGE(prefix); ok && bytes.HasPrefix(it.Key(), prefix); ok = it.Next() {
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return fail(err)
+		}
+		if more, err := visit(it.Key(), v); !more || err != nil {
+			return err
+		}
+	}
+	if err := it.Error(); err != nil {
+		return fail(err)
+	}
+	return nil
+}
+
+func (r *Reader) open(it **pebble.Iterator) (err error) {
+	if *it == nil {
+		*it, err = r.Fresh(nil, nil)
+	}
+	return err
+}
+
 // Close closes the iterators that were given back.
 func (r *Reader) Close() error {
 	var err error
-	if r.point != nil {
-		err = r.point.Close()
+	for _, it := range append(r.idle, r.point, r.walk) {
+		if it != nil {
+			err = errors.Join(err, it.Close())
+		}
 	}
-	for _, it := range r.idle {
-		err = errors.Join(err, it.Close())
-	}
-	r.idle, r.point = nil, nil
+	r.idle, r.point, r.walk = nil, nil, nil
 	if err != nil {
 		return fail(err)
 	}
