@@ -14,12 +14,12 @@ import (
 // workload is one kind of request, sent closed loop and then open loop.
 type workload struct {
 	name    string
-	unit    string // what a request counts
-	clients int    // of the closed loop
-	writes  bool   // waits for the disk
-	batch   bool   // a request is long work: closed loop only
-	grows   bool   // the answer's work, or what it reads, grows with the region: no measure of flatness
-	cold    bool   // is not to be warmed up: it asks for what no cache holds
+	unit    string              // what a request counts
+	clients int                 // of the closed loop
+	writes  bool                // waits for the disk
+	batch   bool                // a request is long work: closed loop only
+	grows   bool                // the answer's work, or what it reads, grows with the region: no measure of flatness
+	warm    func(s *sample) int // requests that warm it up; nil for a few
 	// prepare readies the target and gives the i-th request, which is a function
 	// of seed and i alone, and the units that a request counts.
 	prepare func(ctx context.Context, t *target, seed uint64) (next func(i int) drive.Request, per float64, err error)
@@ -70,7 +70,7 @@ func (st *stretches) measure(ctx context.Context, w workload, seed uint64, targe
 	out := make([]report.Result, len(runs))
 	for k, r := range runs {
 		out[k] = r.finish(rate)
-		if w.cold {
+		if w.name == cold {
 			r.t.met += r.sent
 		}
 	}
@@ -122,16 +122,15 @@ func (r *run) open() drive.Send {
 	}
 }
 
-// warmEach is how many requests warm a workload up, for each patient who is
-// treated, and warmMost the most time for it, in lengths.
-const warmEach, warmMost = 4, 20
+// warmMost is the most time to warm a workload up, in lengths.
+const warmMost = 150
 
 // warm makes the first requests count for nothing: those of every worker, and
 // those that find what they ask for in no cache.
 func (r *run) warm(ctx context.Context, w *workload, length time.Duration) {
 	for range warmMost {
 		r.sent += drive.Closed(ctx, r.open, w.clients, r.sent, length).Tried()
-		if w.cold || r.sent >= warmEach*len(r.t.sample.patients) || ctx.Err() != nil {
+		if w.warm == nil || r.sent >= w.warm(r.t.sample) || ctx.Err() != nil {
 			return
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,22 +40,29 @@ func query(pairs ...string) string {
 // entries is what a search that finds something answers with.
 var entries = []byte(`"entry"`)
 
-// shape makes one request from the sample.
-type shape func(r *rand.Rand, s *sample) drive.Request
+// shape is a kind of request: there are so many different ones, of which at gives
+// each.
+type shape struct {
+	count func(s *sample) int
+	at    func(s *sample, k int) drive.Request
+}
+
+// pick gives one at random.
+func (of shape) pick(r *rand.Rand, s *sample) drive.Request { return of.at(s, r.IntN(of.count(s))) }
 
 // reads are the workloads that change nothing.
 func reads() []workload {
 	return []workload{
 		read("read", readOne),
-		{name: "read-cold", unit: "requests", clients: 8, cold: true, grows: true, prepare: readCold},
+		{name: cold, unit: "requests", clients: 8, grows: true, prepare: readCold},
 		read("patient-code", patientCode),
 		read("date-range", dateRange),
 		read("chain", chain),
-		read("has", has(func(part float64) bool { return part >= 0.25 })),
-		read("has-rare", has(func(part float64) bool { return part < 0.25 })).growing(),
+		read("has", has(false)),
+		read("has-rare", has(true)).growing(),
 		read("include", include),
 		read("post-search", postSearch),
-		read("search-mix", mixed(patientCode, dateRange, chain, include, postSearch)),
+		read("search-mix", patientCode, dateRange, chain, include, postSearch),
 		{name: "count-token", unit: "rows", clients: 2, grows: true, prepare: counting(func(s *sample) string { return query("code", s.codes[0]) })},
 		{name: "count-date", unit: "rows", clients: 2, grows: true, prepare: counting(func(*sample) string { return query("date", "ge2023") })},
 		read("date-total", dateTotal).growing(),
@@ -62,11 +70,29 @@ func reads() []workload {
 	}
 }
 
-// read is a workload of requests of one shape.
-func read(name string, of shape) workload {
-	return workload{name: name, unit: "requests", clients: 8, prepare: func(_ context.Context, t *target, seed uint64) (func(int) drive.Request, float64, error) {
-		return func(i int) drive.Request { return of(dice(seed, i), t.sample) }, 1, nil
-	}}
+// read is a workload of requests of these shapes, evenly. It first sends each
+// different request once, by which it is warmed up.
+func read(name string, of ...shape) workload {
+	all := func(s *sample) (n int) {
+		for i := range of {
+			n += of[i].count(s)
+		}
+		return n
+	}
+	prepare := func(_ context.Context, t *target, seed uint64) (func(int) drive.Request, float64, error) {
+		return func(i int) drive.Request {
+			for k := range of {
+				n := of[k].count(t.sample)
+				if i < n {
+					return of[k].at(t.sample, i)
+				}
+				i -= n
+			}
+			r := dice(seed, i)
+			return pick(r, of).pick(r, t.sample)
+		}, 1, nil
+	}
+	return workload{name: name, unit: "requests", clients: 8, warm: all, prepare: prepare}
 }
 
 // growing marks a workload whose answer's work grows with the region.
@@ -75,9 +101,14 @@ func (w workload) growing() workload {
 	return w
 }
 
-func readOne(r *rand.Rand, s *sample) drive.Request {
-	return get("/" + pick(r, pick(r, s.patients).reads))
+// readOne asks for any resource of a patient who is treated.
+var readOne = shape{
+	func(s *sample) int { return len(s.reads) },
+	func(s *sample, k int) drive.Request { return get("/" + s.reads[k]) },
 }
+
+// cold is the workload that asks for what no cache holds.
+const cold = "read-cold"
 
 // readCold reads one resource of a stranger after the other: as long as there are
 // strangers, nothing that was read before.
@@ -89,70 +120,75 @@ func readCold(_ context.Context, t *target, seed uint64) (func(int) drive.Reques
 	return func(i int) drive.Request { return get("/" + from[(int(seed%1000)+t.met+i)%len(from)]) }, 1, nil
 }
 
-func patientCodeQuery(r *rand.Rand, s *sample) string {
-	p := pick(r, s.patients)
-	return query("patient", "Patient/"+p.id, "code", pick(r, p.codes), "_sort", "-date", "_count", "20")
+func patientCodeQuery(p patientWith) string {
+	return query("patient", "Patient/"+p.id, "code", p.code, "_sort", "-date", "_count", "20")
 }
 
-func patientCode(r *rand.Rand, s *sample) drive.Request {
-	req := get("/Observation?" + patientCodeQuery(r, s))
+func pairs(s *sample) int { return len(s.pairs) }
+
+var patientCode = shape{pairs, func(s *sample, k int) drive.Request {
+	req := get("/Observation?" + patientCodeQuery(s.pairs[k]))
 	req.Has = entries
 	return req
-}
+}}
 
-func postSearch(r *rand.Rand, s *sample) drive.Request {
+var postSearch = shape{pairs, func(s *sample, k int) drive.Request {
 	return drive.Request{
-		Method: http.MethodPost, Path: "/Observation/_search", Type: "application/x-www-form-urlencoded", Body: []byte(patientCodeQuery(r, s)), Has: entries,
+		Method: http.MethodPost, Path: "/Observation/_search", Type: "application/x-www-form-urlencoded", Body: []byte(patientCodeQuery(s.pairs[k])), Has: entries,
 	}
-}
+}}
 
 // dateRange asks for the newest Observations of 30 days of the last three years:
 // in a region of any size a page of 20, and no total that nobody asked for.
-func dateRange(r *rand.Rand, _ *sample) drive.Request { return get(during(r, 30)) }
+var dateRange = shape{days, func(_ *sample, k int) drive.Request { return get(during(k, 30)) }}
 
 // dateTotal asks for those of one day and for how many there are.
-func dateTotal(r *rand.Rand, _ *sample) drive.Request { return get(during(r, 1) + "&_total=accurate") }
+var dateTotal = shape{days, func(_ *sample, k int) drive.Request { return get(during(k, 1) + "&_total=accurate") }}
 
-func during(r *rand.Rand, days int) string {
-	day := region.DefaultNow().AddDate(0, 0, -40-r.IntN(3*365))
+func days(*sample) int { return 3 * 365 }
+
+// during asks for some days that begin k days before the last month.
+func during(k, days int) string {
+	day := region.DefaultNow().AddDate(0, 0, -40-k)
 	return "/Observation?" + query("date", "ge"+day.Format(time.DateOnly), "date", "lt"+day.AddDate(0, 0, days).Format(time.DateOnly), "_count", "20")
 }
 
-func chain(r *rand.Rand, s *sample) drive.Request {
-	req := get("/Observation?" + query("patient.identifier", pick(r, s.patients).identifier, "_count", "20"))
+func treated(s *sample) int { return len(s.patients) }
+
+var chain = shape{treated, func(s *sample, k int) drive.Request {
+	req := get("/Observation?" + query("patient.identifier", s.patients[k].identifier, "_count", "20"))
 	req.Has = entries
 	return req
-}
+}}
 
-// has asks who was ever measured for something, and is of one sex, for codes that
-// such a part of the patients has. What many have fills a page in a region of any
-// size after as many patients; what few have, if at all, after more in a larger one.
-func has(wanted func(part float64) bool) shape {
-	return func(r *rand.Rand, s *sample) drive.Request {
-		var codes []string
-		for _, c := range s.codes {
-			if wanted(float64(s.count[c]) / float64(len(s.patients))) {
-				codes = append(codes, c)
-			}
+// has asks who was ever measured for something, and is of one sex. What many have
+// fills a page in a region of any size after as many patients; what few have (rare),
+// if at all, after more in a larger one.
+func has(rare bool) shape {
+	codes := func(s *sample) []string {
+		i := slices.IndexFunc(s.codes, func(c string) bool { return s.count[c] < len(s.patients)/4 })
+		switch {
+		case i <= 0: // of a few patients
+			return s.codes
+		case rare:
+			return s.codes[i:]
 		}
-		if len(codes) == 0 {
-			codes = s.codes // of a few patients
-		}
-		return get("/Patient?" + query("_has:Observation:patient:code", pick(r, codes), "gender", pick(r, []string{"male", "female"}), "_count", "20"))
+		return s.codes[:i]
+	}
+	return shape{
+		func(s *sample) int { return 2 * len(codes(s)) },
+		func(s *sample, k int) drive.Request {
+			return get("/Patient?" + query("_has:Observation:patient:code", codes(s)[k/2], "gender", []string{"male", "female"}[k%2], "_count", "20"))
+		},
 	}
 }
 
-func include(r *rand.Rand, s *sample) drive.Request {
-	req := get("/Observation?" + query("patient", "Patient/"+pick(r, s.patients).id, "_include", "Observation:encounter",
+var include = shape{treated, func(s *sample, k int) drive.Request {
+	req := get("/Observation?" + query("patient", "Patient/"+s.patients[k].id, "_include", "Observation:encounter",
 		"_include", "Observation:patient", "_count", "20"))
 	req.Has = entries
 	return req
-}
-
-// mixed takes turns at random.
-func mixed(of ...shape) shape {
-	return func(r *rand.Rand, s *sample) drive.Request { return pick(r, of)(r, s) }
-}
+}}
 
 // counting asks for the total of one filter, again and again; a request counts
 // the rows that it found.

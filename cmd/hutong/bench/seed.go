@@ -36,10 +36,12 @@ type target struct {
 // those who are treated just now. strangers are resources of others, of each one.
 type sample struct {
 	patients  []patient
-	strangers []string // Type/id
-	codes     []string // of Observations, system|code, the commonest first
-	resources int      // loaded
-	bytes     int64    // of the bundles
+	reads     []string      // of all of them
+	pairs     []patientWith // each of them with each of their codes
+	strangers []string      // Type/id
+	codes     []string      // of Observations, system|code, the commonest first
+	resources int           // loaded
+	bytes     int64         // of the bundles
 	count     map[string]int
 }
 
@@ -50,6 +52,9 @@ type patient struct {
 	reads        []string // Type/id of anything
 	codes        []string // of the Observations
 }
+
+// patientWith is a patient and the code of one of his Observations, system|code.
+type patientWith struct{ id, code string }
 
 const (
 	active    = 1000
@@ -210,8 +215,14 @@ func (s *sample) take(p region.Post, treated, stranger bool) error {
 	return nil
 }
 
-// rank puts the codes that most patients have first.
+// rank puts the codes that most patients have first, and lists what is asked for.
 func (s *sample) rank() {
+	for _, p := range s.patients {
+		s.reads = append(s.reads, p.reads...)
+		for _, c := range p.codes {
+			s.pairs = append(s.pairs, patientWith{p.id, c})
+		}
+	}
 	for code := range s.count {
 		s.codes = append(s.codes, code)
 	}

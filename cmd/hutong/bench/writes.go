@@ -105,13 +105,13 @@ func transactions(_ context.Context, t *target, seed uint64) (func(int) drive.Re
 
 // mostlyReads is nine reads and searches to one create.
 func mostlyReads(_ context.Context, t *target, seed uint64) (func(int) drive.Request, float64, error) {
-	search := mixed(readOne, patientCode, chain, include)
+	search := []shape{readOne, patientCode, chain, include}
 	return func(i int) drive.Request {
 		r := dice(seed, i)
 		if r.IntN(10) == 0 {
 			return createOne(r, t.sample)
 		}
-		return search(r, t.sample)
+		return pick(r, search).pick(r, t.sample)
 	}, 1, nil
 }
 

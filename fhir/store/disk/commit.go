@@ -266,6 +266,11 @@ func (s *Store) step(p *pending) error {
 		return ioError(err)
 	}
 	s.hot.Committed(w.t, w.changes)
+	for i := range w.made {
+		if m := &w.made[i]; m.row != nil && !m.none {
+			s.warm.Changed(m.rid, w.t)
+		}
+	}
 	p.t = w.t
 	s.head.t, s.head.nextSeq, s.head.high = w.t, w.log.NextSeq, w.log.High
 	return nil

@@ -31,6 +31,7 @@ import (
 	"hutong/fhir/store/disk/rebuild"
 	"hutong/fhir/store/disk/recent"
 	"hutong/fhir/store/disk/upgrade"
+	"hutong/fhir/store/disk/warm"
 )
 
 // Format is the version of the key layout that this engine writes.
@@ -50,6 +51,7 @@ type Options struct {
 
 	CacheBytes    int64            // block cache and posting lists, filled as they are used; 128 MiB
 	HotBytes      int64            // of CacheBytes, for posting lists that are read often (see hot); a quarter. Negative: none
+	WarmBytes     int64            // of CacheBytes, for rows and bodies that are read often (see warm); an eighth. Negative: none
 	HotAfter      int64            // postings read from a list before it is kept; 4096
 	Cache         *pebble.Cache    // shared block cache instead of one of CacheBytes
 	MemTableBytes uint64           // one memtable; 32 MiB. Two of them stand beside the block cache under load
@@ -70,7 +72,8 @@ type Options struct {
 func (o *Options) fill() {
 	def(&o.CacheBytes, 128<<20)
 	def(&o.HotBytes, o.CacheBytes/4)
-	o.HotBytes = max(o.HotBytes, 0)
+	def(&o.WarmBytes, o.CacheBytes/8)
+	o.HotBytes, o.WarmBytes = max(o.HotBytes, 0), max(o.WarmBytes, 0)
 	def(&o.MemTableBytes, 32<<20)
 	def(&o.MaxOpenFiles, 1000)
 	def(&o.Queue, 256)
@@ -96,7 +99,7 @@ func (o *Options) fill() {
 // it, and without room for them reads every block again while it is written to.
 func (o Options) CacheSize() int64 {
 	o.fill()
-	return o.CacheBytes - o.HotBytes + 2*int64(o.MemTableBytes)
+	return o.CacheBytes - o.HotBytes - o.WarmBytes + 2*int64(o.MemTableBytes)
 }
 
 func def[N int | int64 | uint64](p *N, v N) {
@@ -131,6 +134,7 @@ type Store struct {
 	watch    watch
 	recent   recent.Log
 	hot      *hot.Cache
+	warm     *warm.Cache
 	slots    chan struct{} // search slots
 }
 
@@ -200,6 +204,9 @@ func (s *Store) begin() error {
 	if s.opts.HotBytes > 0 {
 		s.hot = hot.New(s.opts.HotBytes, s.opts.HotAfter, s.head.t)
 	}
+	if s.opts.WarmBytes > 0 {
+		s.warm = warm.New(s.opts.WarmBytes)
+	}
 	s.slots = make(chan struct{}, s.opts.Searches)
 	s.queue = make(chan *pending, s.opts.Queue)
 	s.syncing = make(chan *pending, s.opts.Queue)
@@ -224,7 +231,8 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       8,
 		L0StopWritesThreshold:       32,
-		LBaseMaxBytes:               64 << 20,
+		LBaseMaxBytes:               512 << 20,
+		TargetFileSizes:             [7]int64{4 << 20, 16 << 20, 32 << 20, 64 << 20, 64 << 20, 64 << 20, 64 << 20},
 		MaxOpenFiles:                s.opts.MaxOpenFiles,
 		BytesPerSync:                1 << 20,
 		FormatMajorVersion:          pebble.FormatNewest,
@@ -242,7 +250,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 	// A read of what is not cached costs the decompression of whole blocks: small ones, in the fastest form.
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
 	for i := range o.Levels {
-		o.Levels[i].BlockSize, o.Levels[i].IndexBlockSize = 8<<10, 16<<10
+		o.Levels[i].BlockSize, o.Levels[i].IndexBlockSize = 8<<10, 256<<10
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	o.Levels[len(o.Levels)-1].FilterPolicy = pebble.NoFilterPolicy // nothing lies below: a filter spares no read

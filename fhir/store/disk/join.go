@@ -1,6 +1,8 @@
 package disk
 
 import (
+	"cmp"
+	"encoding/binary"
 	"slices"
 
 	"hutong/fhir"
@@ -8,6 +10,7 @@ import (
 	"hutong/fhir/search"
 	"hutong/fhir/store/disk/access"
 	"hutong/fhir/store/disk/layout"
+	"hutong/fhir/store/disk/order"
 )
 
 // chain finds the matches of the chained queries first and then who refers to
@@ -150,4 +153,142 @@ func (x *exec) byID(pl *access.Planner, pred *search.Predicate) (*access.Access,
 	slices.SortFunc(a.Places, spot.Compare)
 	a.Places = slices.Compact(a.Places)
 	return a, nil
+}
+
+// visitor takes one match; more is false when it wants no more of this type.
+type visitor func(c *candidate) (more bool, err error)
+
+// each visits the visible matches of q, each type from the place start on,
+// newest first within a type.
+func (x *exec) each(q *search.Query, start layout.Place, visit visitor) error {
+	for _, t := range x.types(q) {
+		if err := x.eachOf(q, t, start, visit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *exec) eachOf(q *search.Query, t fhir.Type, start layout.Place, visit visitor) error {
+	p, err := x.plan(q, t, nil)
+	if err == nil {
+		err = x.scan(p, q, start, visit)
+	}
+	return join(err, p.close())
+}
+
+// inherit gives a sub-query the restriction of the query that it stands in,
+// unless it has one of its own, so that nobody learns by a chain of what he may
+// not see.
+func inherit(sub, parent *search.Query) search.Query {
+	q := *sub
+	if !q.Restriction.Decided {
+		q.Restriction = parent.Restriction
+	}
+	return q
+}
+
+// types that a query ranges over, in order of name.
+func (x *exec) types(q *search.Query) []fhir.Type {
+	if q.Type != "" {
+		return []fhir.Type{q.Type}
+	}
+	if len(q.Types) > 0 {
+		return q.Types
+	}
+	return x.s.s.names.Types()
+}
+
+// many reads several resources, leaving out what is absent or deleted.
+func (x *exec) many(keys []fhir.Key) ([]fhir.Resource, error) {
+	hits := make([]order.Hit, 0, len(keys))
+	var row layout.Row
+	for _, k := range keys {
+		if err := ctxError(x.ctx); err != nil {
+			return nil, err
+		}
+		rid, found, err := x.rid(k)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			continue
+		}
+		raw, err := x.row(rid, &row, nil)
+		if err != nil {
+			return nil, err
+		}
+		if raw != nil && !row.Deleted() {
+			hits = append(hits, order.Hit{Place: layout.Place{RID: rid}, Row: raw})
+		}
+	}
+	return x.resources(hits, true)
+}
+
+// rid looks a resource up by its key.
+func (x *exec) rid(k fhir.Key) (rid layout.RID, found bool, err error) {
+	typ, err := x.s.s.names.Find(string(k.Type))
+	if typ == 0 || err != nil {
+		return 0, false, err
+	}
+	var buf [80]byte
+	v, err := x.tree.Get(layout.IDKey(buf[:0], typ, k.ID))
+	if err != nil || len(v) != 8 {
+		return 0, false, err
+	}
+	return layout.RID(binary.BigEndian.Uint64(v)), true, nil
+}
+
+// rows reads the rows of places, in the order of the store, where each lies near
+// the one before.
+func (x *exec) rows(of []spot) ([][]byte, error) {
+	byRID := make([]int, len(of))
+	for i := range byRID {
+		byRID[i] = i
+	}
+	slices.SortFunc(byRID, func(a, b int) int { return cmp.Compare(of[a].RID, of[b].RID) })
+	out := make([][]byte, len(of))
+	var all []byte // their memory
+	for _, i := range byRID {
+		v, err := x.rowBytes(of[i].RID)
+		if err = join(err, x.spend(costRow)); err != nil {
+			return nil, err
+		}
+		if _, t := layout.VersionOf(v); v != nil && t <= x.s.t {
+			from := len(all)
+			all = append(all, v...)
+			out[i] = all[from:]
+			continue
+		}
+		var row layout.Row
+		if out[i], err = x.row(of[i].RID, &row, nil); err != nil || out[i] == nil {
+			return nil, join(err, ioError(errNoRow))
+		}
+	}
+	return out, nil
+}
+
+// resources gives those of hits, and reads bodies in the order of the store.
+func (x *exec) resources(hits []order.Hit, bodies bool) ([]fhir.Resource, error) {
+	out := make([]fhir.Resource, len(hits))
+	byRID := make([]int, len(hits))
+	for i := range byRID {
+		byRID[i] = i
+	}
+	slices.SortFunc(byRID, func(a, b int) int { return cmp.Compare(hits[a].Place.RID, hits[b].Place.RID) })
+	for _, i := range byRID {
+		var row layout.Row
+		err := row.Read(hits[i].Row, x.s.s.names)
+		if err != nil {
+			return nil, ioError(err)
+		}
+		out[i] = fhir.Resource{Version: row.Version, Facts: row.Facts}
+		if bodies {
+			out[i].Body, err = x.body(hits[i].Place.RID, row.VersionID)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }

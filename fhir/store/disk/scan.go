@@ -137,32 +137,11 @@ func (x *exec) open(a *access.Access, limit int) (st stream.Stream, enough bool,
 	mem := &stream.Mem{}
 	for i := range a.Ranges {
 		r := &a.Ranges[i]
-		var lists [][]byte
-		if r.Fixed || r.Points {
-			if lists, err = x.lists(r); err != nil {
-				return nil, false, join(err, stream.CloseAll(in))
-			}
+		opened, enough, err := x.openRange(a, r, mem, x.s.s.opts.MaxLists-len(in), limit)
+		if in = append(in, opened...); err == nil && enough {
+			err = x.collectUndo(r, &mem.Places)
 		}
-		if a.Ordered {
-			d, err := x.openDates(r, &mem.Places)
-			if err != nil {
-				return nil, false, join(err, stream.CloseAll(in))
-			}
-			if d != nil {
-				in = append(in, d)
-			}
-		} else if (r.Points || r.Fixed) && len(in)+len(lists) <= x.s.s.opts.MaxLists {
-			for _, lv := range lists {
-				l, err := x.openList(lv)
-				if err != nil {
-					return nil, false, join(err, stream.CloseAll(in))
-				}
-				in = append(in, l)
-			}
-		} else if enough, err = x.collect(r, &mem.Places, limit); err != nil || !enough {
-			return nil, false, join(err, stream.CloseAll(in))
-		}
-		if err := x.collectUndo(r, &mem.Places); err != nil {
+		if err != nil || !enough {
 			return nil, false, join(err, stream.CloseAll(in))
 		}
 	}
@@ -172,6 +151,42 @@ func (x *exec) open(a *access.Access, limit int) (st stream.Stream, enough bool,
 		in = append(in, mem)
 	}
 	return stream.Union(in), true, nil
+}
+
+// openRange opens what stands in order in a range, if its lists are no more than
+// room; the rest comes into mem.
+func (x *exec) openRange(a *access.Access, r *access.Range, mem *stream.Mem, room, limit int) (in []stream.Stream, enough bool, err error) {
+	if a.Ordered {
+		d, err := x.openDates(r, &mem.Places)
+		if d != nil {
+			in = append(in, d)
+		}
+		return in, true, err
+	}
+	if had := len(mem.Places); r.Points && r.Lists == nil { // most are short: one seek reads them
+		if enough, err = x.collect(r, &mem.Places, had+near); enough || err != nil {
+			return nil, enough, err
+		}
+		mem.Places = mem.Places[:had]
+	}
+	var lists [][]byte
+	if r.Fixed || r.Points {
+		if lists, err = x.lists(r); err != nil {
+			return nil, false, err
+		}
+	}
+	if (r.Fixed || r.Points) && len(lists) <= room {
+		for _, lv := range lists {
+			l, err := x.openList(lv)
+			if err != nil {
+				return in, false, err
+			}
+			in = append(in, l)
+		}
+		return in, true, nil
+	}
+	enough, err = x.collect(r, &mem.Places, limit)
+	return nil, enough, err
 }
 
 // openDates opens a range of a date by which the default order goes; nil if
@@ -377,14 +392,4 @@ func (x *exec) weigh(a *access.Access) (int, error) {
 		sum += n
 	}
 	return max(1024, int(sum)), nil
-}
-
-// estimate tells about how many postings stand between two lists and values, by
-// the tables that they take.
-func (x *exec) estimate(lo, hi []byte) (int64, error) {
-	n, err := x.s.s.db.EstimateDiskUsage(append([]byte{'X'}, lo...), append([]byte{'X'}, hi...))
-	if err != nil {
-		return 0, ioError(err)
-	}
-	return int64(n / postingBytes), nil
 }

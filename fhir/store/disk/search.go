@@ -1,11 +1,9 @@
 package disk
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +15,7 @@ import (
 	"hutong/fhir/store/disk/layout"
 	"hutong/fhir/store/disk/order"
 	"hutong/fhir/store/disk/tree"
+	"hutong/fhir/store/disk/warm"
 )
 
 // exec runs one search, its chains included, at one snapshot and on one budget.
@@ -30,7 +29,8 @@ type exec struct {
 	depth int
 	all   bool // every match is visited, not only those of a page
 	tree  tree.Reader
-	hot   *hot.Cache // nil: read the tree only
+	hot   *hot.Cache // nil: read the tree only, and so with
+	warm  *warm.Cache
 }
 
 func (s *snapshot) exec(ctx context.Context) *exec {
@@ -40,8 +40,7 @@ func (s *snapshot) exec(ctx context.Context) *exec {
 // row reads the row of rid that held at the snapshot's time into row, and
 // gives its bytes, in buf's memory, which the row shares; nil if there was none.
 func (x *exec) row(rid layout.RID, row *layout.Row, buf []byte) ([]byte, error) {
-	var key [16]byte
-	v, err := x.tree.Get(layout.RowKey(key[:0], rid))
+	v, err := x.rowBytes(rid)
 	if err != nil || v == nil {
 		return nil, err
 	}
@@ -55,14 +54,33 @@ func (x *exec) row(rid layout.RID, row *layout.Row, buf []byte) ([]byte, error) 
 	return x.s.olderRow(rid, row)
 }
 
+// rowBytes reads the newest row of rid, nil if there is none. It is valid until
+// the next is read, and not to be changed.
+func (x *exec) rowBytes(rid layout.RID) ([]byte, error) {
+	if v := x.warm.Row(rid, x.s.t); v != nil {
+		return v, nil
+	}
+	var key [16]byte
+	v, err := x.tree.Get(layout.RowKey(key[:0], rid))
+	if v != nil {
+		x.warm.Keep(rid, x.s.t, v)
+	}
+	return v, err
+}
+
 // body reads the content of a version.
 func (x *exec) body(rid layout.RID, ver uint64) (fhir.Body, error) {
-	var key [24]byte
-	v, err := x.tree.Get(layout.BodyKey(key[:0], rid, ver))
-	if err != nil {
-		return fhir.Body{}, err
+	v := x.warm.Body(rid, ver)
+	if v == nil {
+		var key [24]byte
+		read, err := x.tree.Get(layout.BodyKey(key[:0], rid, ver))
+		if err != nil {
+			return fhir.Body{}, err
+		}
+		v = append(make([]byte, 0, len(read)), read...)
+		x.warm.KeepBody(rid, ver, v)
 	}
-	b, err := layout.BodyOf(append(make([]byte, 0, len(v)), v...))
+	b, err := layout.BodyOf(v)
 	if err != nil {
 		return fhir.Body{}, ioError(err)
 	}
@@ -86,7 +104,7 @@ func (s *snapshot) Search(ctx context.Context, q *search.Query) (store.Page, err
 		return store.Page{}, ctxError(ctx)
 	}
 	x := s.exec(ctx)
-	x.hot = s.s.hot
+	x.hot, x.warm = s.s.hot, s.s.warm
 	page, err := x.page(q)
 	return page, join(err, x.tree.Close())
 }
@@ -102,31 +120,6 @@ func (x *exec) page(q *search.Query) (store.Page, error) {
 	}
 	page.Matches, err = x.resources(r.page, !q.Bare)
 	return page, err
-}
-
-// resources gives those of hits, and reads bodies in the order of the store.
-func (x *exec) resources(hits []order.Hit, bodies bool) ([]fhir.Resource, error) {
-	out := make([]fhir.Resource, len(hits))
-	byRID := make([]int, len(hits))
-	for i := range byRID {
-		byRID[i] = i
-	}
-	slices.SortFunc(byRID, func(a, b int) int { return cmp.Compare(hits[a].Place.RID, hits[b].Place.RID) })
-	for _, i := range byRID {
-		var row layout.Row
-		err := row.Read(hits[i].Row, x.s.s.names)
-		if err != nil {
-			return nil, ioError(err)
-		}
-		out[i] = fhir.Resource{Version: row.Version, Facts: row.Facts}
-		if bodies {
-			out[i].Body, err = x.body(hits[i].Place.RID, row.VersionID)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
 }
 
 func (x *exec) note(format string, args ...any) {
@@ -207,6 +200,8 @@ func (c *candidate) reset(p spot) {
 	c.place, c.class, c.hasRow, c.hasEnts, c.unsure = p.Place, p.Class, false, false, c.unsure[:0]
 }
 
+var errNoRow = errors.New("a posting without a resource")
+
 // head reads the candidate's row. It is valid until the next candidate.
 func (c *candidate) head() (*layout.Row, error) {
 	if c.hasRow {
@@ -217,10 +212,19 @@ func (c *candidate) head() (*layout.Row, error) {
 	}
 	var err error
 	if c.raw, err = c.x.row(c.place.RID, &c.row, c.buf); err == nil && c.raw == nil {
-		err = ioError(errors.New("a posting without a resource"))
+		err = ioError(errNoRow)
 	}
 	c.hasRow, c.buf = err == nil, c.raw
 	return &c.row, err
+}
+
+// with gives the candidate its row's bytes.
+func (c *candidate) with(raw []byte) error {
+	if err := c.row.Read(raw, c.x.s.s.names); err != nil {
+		return ioError(err)
+	}
+	c.raw, c.hasRow = raw, true
+	return nil
 }
 
 // values extracts the candidate's index entries from its body.
@@ -246,28 +250,6 @@ func (c *candidate) values() ([]search.Entry, error) {
 	return c.entries, nil
 }
 
-// visitor takes one match; more is false when it wants no more of this type.
-type visitor func(c *candidate) (more bool, err error)
-
-// each visits the visible matches of q, each type from the place start on,
-// newest first within a type.
-func (x *exec) each(q *search.Query, start layout.Place, visit visitor) error {
-	for _, t := range x.types(q) {
-		if err := x.eachOf(q, t, start, visit); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (x *exec) eachOf(q *search.Query, t fhir.Type, start layout.Place, visit visitor) error {
-	p, err := x.plan(q, t, nil)
-	if err == nil {
-		err = x.scan(p, q, start, visit)
-	}
-	return join(err, p.close())
-}
-
 // collectOf hands c the matches of one type.
 func (x *exec) collectOf(q *search.Query, t fhir.Type, c *collector) error {
 	p, err := x.plan(q, t, c)
@@ -283,28 +265,6 @@ func (x *exec) collectOf(q *search.Query, t fhir.Type, c *collector) error {
 		return err
 	}
 	return c.settle(x, t)
-}
-
-// inherit gives a sub-query the restriction of the query that it stands in,
-// unless it has one of its own, so that nobody learns by a chain of what he may
-// not see.
-func inherit(sub, parent *search.Query) search.Query {
-	q := *sub
-	if !q.Restriction.Decided {
-		q.Restriction = parent.Restriction
-	}
-	return q
-}
-
-// types that a query ranges over, in order of name.
-func (x *exec) types(q *search.Query) []fhir.Type {
-	if q.Type != "" {
-		return []fhir.Type{q.Type}
-	}
-	if len(q.Types) > 0 {
-		return q.Types
-	}
-	return x.s.s.names.Types()
 }
 
 // scan drives from the plan's rarest predicate and holds the others against

@@ -14,7 +14,6 @@ import (
 	"hutong/fhir/store/disk/hot"
 	"hutong/fhir/store/disk/judge"
 	"hutong/fhir/store/disk/layout"
-	"hutong/fhir/store/disk/order"
 )
 
 // snapshot is a reading at t. It holds nothing open: rows carry the time from
@@ -88,9 +87,14 @@ func (s *Store) readRow(rid layout.RID, row *layout.Row) ([]byte, error) {
 
 // row reads the row of rid that held at t; found is false if there was none yet.
 func (s *snapshot) row(rid layout.RID, row *layout.Row) (found bool, err error) {
+	if raw := s.s.warm.Row(rid, s.t); raw != nil {
+		return true, row.Read(raw, s.s.names)
+	}
 	raw, err := s.s.readRow(rid, row)
 	if err == nil && row.T > s.t {
 		raw, err = s.olderRow(rid, row)
+	} else if err == nil {
+		s.s.warm.Keep(rid, s.t, raw)
 	}
 	return raw != nil, err
 }
@@ -145,12 +149,7 @@ func (s *Store) body(rid layout.RID, ver uint64) (fhir.Body, error) {
 // resource makes a row into what the contract hands out, body included.
 func (s *Store) resource(rid layout.RID, row *layout.Row) (fhir.Resource, error) {
 	c := row.Clone()
-	return s.own(rid, &c)
-}
-
-// own is resource for a row that nobody reads into again.
-func (s *Store) own(rid layout.RID, row *layout.Row) (fhir.Resource, error) {
-	r := fhir.Resource{Version: row.Version, Facts: row.Facts}
+	r := fhir.Resource{Version: c.Version, Facts: c.Facts}
 	if r.Deleted() {
 		return r, nil
 	}
@@ -174,7 +173,22 @@ func (s *snapshot) at(k fhir.Key) (fhir.Resource, error) {
 	if !found {
 		return fhir.Resource{}, fhir.Errorf(fhir.NotFound, "there is no such resource")
 	}
-	return s.s.own(rid, &row)
+	r := fhir.Resource{Version: row.Version, Facts: row.Facts}
+	if r.Deleted() {
+		return r, nil
+	}
+	raw := s.s.warm.Body(rid, row.VersionID)
+	if raw == nil {
+		var buf [24]byte
+		if raw, err = s.s.get(layout.BodyKey(buf[:0], rid, row.VersionID)); err != nil {
+			return r, err
+		}
+		s.s.warm.KeepBody(rid, row.VersionID, raw)
+	}
+	if r.Body, err = layout.BodyOf(raw); err != nil {
+		err = ioError(err)
+	}
+	return r, err
 }
 
 // Get reads the version that is current at t.
@@ -199,47 +213,9 @@ func (s *snapshot) GetMany(ctx context.Context, keys []fhir.Key) ([]fhir.Resourc
 	}
 	defer leave()
 	x := s.exec(ctx)
+	x.warm = s.s.warm
 	out, err := x.many(keys)
 	return out, join(err, x.tree.Close())
-}
-
-func (x *exec) many(keys []fhir.Key) ([]fhir.Resource, error) {
-	hits := make([]order.Hit, 0, len(keys))
-	var row layout.Row
-	for _, k := range keys {
-		if err := ctxError(x.ctx); err != nil {
-			return nil, err
-		}
-		rid, found, err := x.rid(k)
-		if err != nil {
-			return nil, err
-		}
-		if !found {
-			continue
-		}
-		raw, err := x.row(rid, &row, nil)
-		if err != nil {
-			return nil, err
-		}
-		if raw != nil && !row.Deleted() {
-			hits = append(hits, order.Hit{Place: layout.Place{RID: rid}, Row: raw})
-		}
-	}
-	return x.resources(hits, true)
-}
-
-// rid looks a resource up by its key.
-func (x *exec) rid(k fhir.Key) (rid layout.RID, found bool, err error) {
-	typ, err := x.s.s.names.Find(string(k.Type))
-	if typ == 0 || err != nil {
-		return 0, false, err
-	}
-	var buf [80]byte
-	v, err := x.tree.Get(layout.IDKey(buf[:0], typ, k.ID))
-	if err != nil || len(v) != 8 {
-		return 0, false, err
-	}
-	return layout.RID(binary.BigEndian.Uint64(v)), true, nil
 }
 
 // GetVersion reads one version that was made by t.
@@ -318,6 +294,16 @@ func (x *exec) packed(key []byte, date *search.Predicate) (*hot.View, error) {
 	v, err := x.hot.Build(key, x.s.t, src)
 	x.note("read a list into memory: %v", v != nil)
 	return v, err
+}
+
+// estimate tells about how many postings stand between two lists and values, by
+// the tables that they take.
+func (x *exec) estimate(lo, hi []byte) (int64, error) {
+	n, err := x.s.s.db.EstimateDiskUsage(append([]byte{'X'}, lo...), append([]byte{'X'}, hi...))
+	if err != nil {
+		return 0, ioError(err)
+	}
+	return int64(n / postingBytes), nil
 }
 
 // known counts the postings of a range whose lists are in memory.

@@ -183,10 +183,19 @@ func (x *exec) sweep(p *typePlan, q *search.Query, c *collector) error {
 		return err
 	}
 	c.total += t.Total
-	for _, at := range t.First() {
-		m.reset(at)
-		if more, err := c.offer(m); err != nil || !more {
+	for lot := range slices.Chunk(t.First(), 1024) {
+		rows, err := x.rows(lot)
+		if err != nil {
 			return err
+		}
+		for i, at := range lot {
+			m.reset(at)
+			if err := m.with(rows[i]); err != nil {
+				return err
+			}
+			if more, err := c.offer(m); err != nil || !more {
+				return err
+			}
 		}
 	}
 	return nil

@@ -89,6 +89,14 @@ func (r *Row) Read(b []byte, d Dict) error {
 	return rd.err
 }
 
+// VersionOf is the version of a row and the commit that made it, 0 if it cannot
+// be read.
+func VersionOf(row []byte) (ver uint64, t fhir.T) {
+	ver, n := binary.Uvarint(row)
+	at, _ := binary.Uvarint(row[max(n, 0):])
+	return ver, fhir.T(at)
+}
+
 // RawFacts gives the facts as AppendFacts encoded them; they share the memory
 // that the row was read from.
 func (r *Row) RawFacts() []byte { return r.tail }
