@@ -240,6 +240,7 @@ func (s *Store) step(p *pending) error {
 			return err
 		}
 		defer s.hot.Reset()
+		defer s.pairs.Reset()
 		return s.db.ApplyNoSyncWait(p.batch, pebble.Sync)
 	}
 	for i := range p.tx.Guards {
@@ -266,6 +267,9 @@ func (s *Store) step(p *pending) error {
 		return ioError(err)
 	}
 	s.hot.Committed(w.t, w.changes)
+	for _, home := range w.homes {
+		s.pairs.Changed(home, w.t)
+	}
 	for i := range w.made {
 		if m := &w.made[i]; m.row != nil && !m.none {
 			s.warm.Changed(m.rid, w.t)

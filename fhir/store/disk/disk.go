@@ -135,6 +135,7 @@ type Store struct {
 	recent   recent.Log
 	hot      *hot.Cache
 	warm     *warm.Cache
+	pairs    *warm.Pairs
 	slots    chan struct{} // search slots
 }
 
@@ -205,7 +206,7 @@ func (s *Store) begin() error {
 		s.hot = hot.New(s.opts.HotBytes, s.opts.HotAfter, s.head.t)
 	}
 	if s.opts.WarmBytes > 0 {
-		s.warm = warm.New(s.opts.WarmBytes)
+		s.warm, s.pairs = warm.New(s.opts.WarmBytes), &warm.Pairs{}
 	}
 	s.slots = make(chan struct{}, s.opts.Searches)
 	s.queue = make(chan *pending, s.opts.Queue)

@@ -91,7 +91,7 @@ func (x *exec) hasPatient(pl *access.Planner, sq *search.Query, pred *search.Pre
 		return nil, nil, err
 	case !all:
 		x.note("too many to list: candidates are asked, many of them together")
-		first := 32 * semi.AskAlone
+		first := 16 * semi.AskAlone
 		if x.all {
 			first = maxMatches
 		}
@@ -125,7 +125,7 @@ const (
 	maxMatches = 1_000_000
 	// As many of a join's other side are listed while it is planned, in about
 	// the time of a page: places in memory, keys of rows, references in bodies.
-	fewPlaces, fewTargets, fewBodies = 256, 1024, 64
+	fewPlaces, fewTargets, fewBodies = 64, 1024, 64
 )
 
 // few bounds n, and lifts it for a search that visits all.
@@ -248,7 +248,7 @@ func (x *exec) pairCheck(sq *search.Query, pred *search.Predicate) (check, error
 	if !ok || err != nil {
 		return asks, err
 	}
-	p := &semi.Pairs{T: x.s.t, Each: x.tree.Each, Judge: judge.New(&sq.Restriction, sq.Type, x.now, nil, x.s.s.names), List: list}
+	p := &semi.Pairs{T: x.s.t, Each: x.tree.Each, Judge: judge.New(&sq.Restriction, sq.Type, x.now, nil, x.s.s.names), List: list, Known: x.pairs, Epoch: x.epoch}
 	for i := range token.a.Ranges {
 		r := &token.a.Ranges[i]
 		lists, err := x.lists(r)
@@ -265,7 +265,7 @@ func (x *exec) pairCheck(sq *search.Query, pred *search.Predicate) (check, error
 		if err := x.spend(near * int64(len(p.Tokens))); err != nil {
 			return false, err
 		}
-		v, err := p.Of(row.ID)
+		v, err := p.Of(c.place.RID, row.ID)
 		if err != nil || v == judge.Yes {
 			return err == nil, err
 		}

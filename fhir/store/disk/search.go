@@ -31,6 +31,8 @@ type exec struct {
 	tree  tree.Reader
 	hot   *hot.Cache // nil: read the tree only, and so with
 	warm  *warm.Cache
+	pairs *warm.Pairs
+	epoch uint64 // of pairs
 }
 
 func (s *snapshot) exec(ctx context.Context) *exec {
@@ -104,7 +106,7 @@ func (s *snapshot) Search(ctx context.Context, q *search.Query) (store.Page, err
 		return store.Page{}, ctxError(ctx)
 	}
 	x := s.exec(ctx)
-	x.hot, x.warm = s.s.hot, s.s.warm
+	x.hot, x.warm, x.pairs, x.epoch = s.s.hot, s.s.warm, s.s.pairs, s.s.pairs.Epoch()
 	page, err := x.page(q)
 	return page, join(err, x.tree.Close())
 }

@@ -31,6 +31,7 @@ type txWriter struct {
 	versions []fhir.Version
 	made     []made
 	undo     bool
+	homes    []uint32 // of patients of whom something changes
 	ended    []taken
 }
 
@@ -114,6 +115,10 @@ func (w *txWriter) decide(i int) (err error) {
 		return nil
 	}
 	m.facts = p.facts
+	w.touch(op.Facts.Patients)
+	if found {
+		w.touch(cur.Facts.Patients)
+	}
 	if !found {
 		m.rid = w.newRID(op)
 	}
@@ -129,6 +134,13 @@ func (w *txWriter) decide(i int) (err error) {
 		err = w.before(op, p, m, cur)
 	}
 	return err
+}
+
+// touch notes patients of whom something changes.
+func (w *txWriter) touch(patients []fhir.Key) {
+	for _, k := range patients {
+		w.homes = append(w.homes, layout.HashOf(k.ID))
+	}
 }
 
 // before finds the postings of the version that an op supersedes.

@@ -100,3 +100,42 @@ func TestLimit(t *testing.T) {
 		t.Error("a cache that is none holds something")
 	}
 }
+
+// TestPairs: what was found of a patient holds until something of him changes,
+// whoever comes to keep it late.
+func TestPairs(t *testing.T) {
+	t.Parallel()
+	p := &warm.Pairs{}
+	pair := warm.Pair{Patient: layout.NewRID("p", 3), Token: 9}
+	some := warm.First{Some: true, Class: 4}
+	holds := func(what string, at fhir.T, want bool) {
+		t.Helper()
+		if first, known := p.First(pair, at); known != want || known && first != some {
+			t.Errorf("%s at %d: %+v, %v", what, at, first, known)
+		}
+	}
+	p.Keep(pair, 10, p.Epoch(), some)
+	holds("kept", 10, true)
+	holds("of before", 9, false)
+	if _, known := p.First(warm.Pair{Patient: pair.Patient, Token: 8}, 10); known {
+		t.Error("another token is known")
+	}
+	p.Changed(layout.HashOf("p"), 12)
+	holds("changed", 12, false)
+	p.Keep(pair, 11, p.Epoch(), some)
+	holds("kept late", 12, false)
+	begun := p.Epoch()
+	p.Keep(pair, 12, begun, some)
+	holds("kept again", 13, true)
+	p.Reset()
+	holds("reset", 13, false)
+	p.Keep(pair, 13, begun, some)
+	holds("kept by one who began before", 13, false)
+	var none *warm.Pairs
+	none.Keep(pair, 1, none.Epoch(), some)
+	none.Changed(1, 1)
+	none.Reset()
+	if _, known := none.First(pair, 1); known {
+		t.Error("none knows something")
+	}
+}
