@@ -36,7 +36,7 @@ type Settings struct {
 	Model     string        `name:"mpi-model" type:"path" help:"Trained model of the person index (hutong mpi train); default is the built-in one." placeholder:"FILE"`
 	Shadow    string        `name:"mpi-shadow-model" type:"path" help:"Model that judges beside the one in force, for a report only." placeholder:"FILE"`
 	Identity  string        `name:"mpi-policy" type:"path" help:"Region's identity policy (JSON): trust of sources, survivorship, what needs two people." placeholder:"FILE"`
-	CacheMB   int           `name:"cache-mb" help:"Memory in which the embedded engine keeps blocks and, in a quarter of it, posting lists that are read often, MiB, filled as they are read; default is a quarter of what the process may use (machine, cgroup, GOMEMLIMIT), 256 at least."`
+	CacheMB   int           `name:"cache-mb" help:"Memory in which the embedded engine keeps blocks and, in three eighths of it, posting lists and resources that are read often, MiB, filled as they are read; default is a quarter of what the process may use (machine, cgroup, GOMEMLIMIT), 256 at least."`
 	GarbageMB int           `name:"garbage-mb" default:"160" help:"Memory that may fill with garbage before it is collected, MiB; GOGC in the environment overrides it, GOMEMLIMIT bounds it."`
 	Archive   string        `type:"path" help:"Directory for copies of the store and an archive of every commit, best on another disk: see hutong restore." placeholder:"DIR"`
 	CopyEvery time.Duration `name:"copy-every" default:"24h" help:"With --archive: how often the store is copied whole; 0 is only when asked."`
