@@ -136,6 +136,8 @@ type Store struct {
 	hot      *hot.Cache
 	warm     *warm.Cache
 	pairs    *warm.Pairs
+	ids      *warm.IDs
+	long     *warm.Long
 	slots    chan struct{} // search slots
 }
 
@@ -206,7 +208,7 @@ func (s *Store) begin() error {
 		s.hot = hot.New(s.opts.HotBytes, s.opts.HotAfter, s.head.t)
 	}
 	if s.opts.WarmBytes > 0 {
-		s.warm, s.pairs = warm.New(s.opts.WarmBytes), &warm.Pairs{}
+		s.warm, s.pairs, s.ids, s.long = warm.New(s.opts.WarmBytes), warm.NewPairs(s.head.t), &warm.IDs{}, &warm.Long{}
 	}
 	s.slots = make(chan struct{}, s.opts.Searches)
 	s.queue = make(chan *pending, s.opts.Queue)
@@ -232,8 +234,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       8,
 		L0StopWritesThreshold:       32,
-		LBaseMaxBytes:               512 << 20,
-		TargetFileSizes:             [7]int64{4 << 20, 16 << 20, 32 << 20, 64 << 20, 64 << 20, 64 << 20, 64 << 20},
+		LBaseMaxBytes:               64 << 20,
 		MaxOpenFiles:                s.opts.MaxOpenFiles,
 		BytesPerSync:                1 << 20,
 		FormatMajorVersion:          pebble.FormatNewest,
@@ -251,7 +252,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 	// A read of what is not cached costs the decompression of whole blocks: small ones, in the fastest form.
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
 	for i := range o.Levels {
-		o.Levels[i].BlockSize, o.Levels[i].IndexBlockSize = 8<<10, 256<<10
+		o.Levels[i].BlockSize, o.Levels[i].IndexBlockSize = 8<<10, 128<<10
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	o.Levels[len(o.Levels)-1].FilterPolicy = pebble.NoFilterPolicy // nothing lies below: a filter spares no read

@@ -85,19 +85,25 @@ func (x *exec) hasPatient(pl *access.Planner, sq *search.Query, pred *search.Pre
 		return nil, nil, err
 	}
 	m := &semi.Matches{T: x.s.t, Names: x.s.s.names, Get: x.tree.Get, Values: x.valuesAt, Code: pred.HasParam.Code, List: list, System: system}
-	all, told, err := x.gather(m, sq, x.few(fewPlaces))
+	one, token, err := x.pairCheck(sq, pred)
+	if err != nil {
+		return nil, nil, err
+	}
+	all, told := false, true
+	if long := token != nil && !x.all && x.s.s.long.Has(token); !long {
+		all, told, err = x.gather(m, sq, x.few(fewPlaces))
+	}
 	switch {
 	case err != nil || !told:
 		return nil, nil, err
 	case !all:
+		if token != nil && !x.all {
+			x.s.s.long.Add(token)
+		}
 		x.note("too many to list: candidates are asked, many of them together")
 		first := 16 * semi.AskAlone
 		if x.all {
 			first = maxMatches
-		}
-		one, err := x.pairCheck(sq, pred)
-		if err != nil {
-			return nil, nil, err
 		}
 		return nil, semi.Ask(one, first, maxMatches, func(limit int) (check, error) {
 			all, told, err := x.gather(m, sq, limit)
@@ -229,33 +235,33 @@ func (x *exec) hasCheck(sq *search.Query, pred *search.Predicate) func(*candidat
 }
 
 // pairCheck is hasCheck for one that asks for a token alone, which the list of
-// patients and tokens tells; for another it is hasCheck.
-func (x *exec) pairCheck(sq *search.Query, pred *search.Predicate) (check, error) {
+// patients and tokens tells; list then begins the token's own. For another it is
+// hasCheck.
+func (x *exec) pairCheck(sq *search.Query, pred *search.Predicate) (one check, list []byte, err error) {
 	asks := x.hasCheck(sq, pred)
 	if len(sq.Filter) != 1 || pred.HasParam.Code != "patient" {
-		return asks, nil
+		return asks, nil, nil
 	}
 	token := part{pred: &sq.Filter[0]}
 	pl := &access.Planner{Names: x.s.s.names, Type: sq.Type}
 	if token.pred.Param == nil || token.pred.Has != nil || !slices.Contains(layout.Paired[:], token.pred.Param.Code) {
-		return asks, nil
+		return asks, nil, nil
 	}
-	var err error
-	if token.a, err = pl.Compile(token.pred); err != nil || !token.plain(token.pred.Param.Code) {
-		return asks, err
+	if token.a, err = pl.Compile(token.pred); err != nil || !token.plain(token.pred.Param.Code) || len(token.a.Ranges) != 1 || !token.a.Ranges[0].Points {
+		return asks, nil, err
 	}
-	list, ok, err := pl.List(layout.PairList + token.pred.Param.Code)
+	pairs, ok, err := pl.List(layout.PairList + token.pred.Param.Code)
 	if !ok || err != nil {
-		return asks, err
+		return asks, nil, err
 	}
-	p := &semi.Pairs{T: x.s.t, Each: x.tree.Each, Judge: judge.New(&sq.Restriction, sq.Type, x.now, nil, x.s.s.names), List: list, Known: x.pairs, Epoch: x.epoch}
-	for i := range token.a.Ranges {
-		r := &token.a.Ranges[i]
-		lists, err := x.lists(r)
-		if !r.Points || len(p.Tokens)+len(lists) > x.s.s.opts.MaxLists || err != nil {
-			return asks, err
-		}
-		p.Tokens = append(p.Tokens, semi.TokensOf(lists)...)
+	r := &token.a.Ranges[0]
+	lists, err := x.lists(r)
+	if len(lists) > x.s.s.opts.MaxLists || err != nil {
+		return asks, nil, err
+	}
+	p := &semi.Pairs{
+		T: x.s.t, Each: x.tree.Each, Judge: judge.New(&sq.Restriction, sq.Type, x.now, nil, x.s.s.names),
+		List: pairs, Tokens: semi.TokensOf(lists), Known: x.pairs, Epoch: x.epoch,
 	}
 	return func(c *candidate) (bool, error) {
 		row, err := c.head()
@@ -273,5 +279,5 @@ func (x *exec) pairCheck(sq *search.Query, pred *search.Predicate) (check, error
 			return false, nil
 		}
 		return asks(c)
-	}, nil
+	}, r.Lo, nil
 }

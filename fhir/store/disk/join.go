@@ -231,12 +231,17 @@ func (x *exec) rid(k fhir.Key) (rid layout.RID, found bool, err error) {
 	if typ == 0 || err != nil {
 		return 0, false, err
 	}
+	if rid, found = x.s.s.ids.RID(typ, k.ID); found {
+		return rid, true, nil
+	}
 	var buf [80]byte
 	v, err := x.tree.Get(layout.IDKey(buf[:0], typ, k.ID))
 	if err != nil || len(v) != 8 {
 		return 0, false, err
 	}
-	return layout.RID(binary.BigEndian.Uint64(v)), true, nil
+	rid = layout.RID(binary.BigEndian.Uint64(v))
+	x.s.s.ids.Keep(typ, k.ID, rid)
+	return rid, true, nil
 }
 
 // rows reads the rows of places, in the order of the store, where each lies near

@@ -49,6 +49,10 @@ func (x *exec) openList(listValue []byte) (stream.Stream, error) {
 // costs about as much as that many steps.
 const near = 6
 
+// short is how many postings of a range are read before its values are looked up,
+// which takes as long.
+const short = 64
+
 func (l *listStream) Seek(p layout.Place) (bool, error) {
 	for range near {
 		if !l.on || l.cur.Place.Compare(p) >= 0 {
@@ -164,7 +168,7 @@ func (x *exec) openRange(a *access.Access, r *access.Range, mem *stream.Mem, roo
 		return in, true, err
 	}
 	if had := len(mem.Places); r.Points && r.Lists == nil { // most are short: one seek reads them
-		if enough, err = x.collect(r, &mem.Places, had+near); enough || err != nil {
+		if enough, err = x.collect(r, &mem.Places, had+short); enough || err != nil {
 			return nil, enough, err
 		}
 		mem.Places = mem.Places[:had]

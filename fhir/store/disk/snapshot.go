@@ -47,6 +47,9 @@ func (s *snapshot) Close() {}
 
 // rid looks a resource up by its id.
 func (s *Store) rid(typ uint32, id string) (rid layout.RID, found bool, err error) {
+	if rid, found = s.ids.RID(typ, id); found {
+		return rid, true, nil
+	}
 	var buf [80]byte
 	v, closer, err := s.db.Get(layout.IDKey(buf[:0], typ, id))
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -56,6 +59,7 @@ func (s *Store) rid(typ uint32, id string) (rid layout.RID, found bool, err erro
 		return 0, false, ioError(err)
 	}
 	rid = layout.RID(binary.BigEndian.Uint64(v))
+	s.ids.Keep(typ, id, rid)
 	return rid, true, closer.Close()
 }
 

@@ -140,6 +140,9 @@ func (x *exec) sweepable(p *typePlan, d *part, c *collector) (err error) {
 	if !c.counts() || len(a.Ranges) != 1 || !a.Ranges[0].Fixed && !a.Ranges[0].Points {
 		return nil
 	}
+	if c.budget != nil && !x.hot.May(a.Ranges[0].Lo) {
+		return nil // what is not in memory is not swept
+	}
 	lists, err := x.lists(&a.Ranges[0])
 	if err != nil || len(lists) != 1 {
 		return err

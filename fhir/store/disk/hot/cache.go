@@ -38,6 +38,7 @@ type Cache struct {
 	lists   map[string]*list // by key
 	ids     map[uint32]int   // how many of them are of a list's number
 	asked   map[string]*reads
+	askedOf map[uint32]bool // numbers of the lists that are in asked
 	bytes   int64
 	clock   int64
 	build   sync.Mutex // one list is read at a time
@@ -55,7 +56,7 @@ func New(limit, after int64, t fhir.T) *Cache {
 	if after == 0 {
 		after = 4096
 	}
-	return &Cache{limit: limit, after: after, applied: t, lists: map[string]*list{}, ids: map[uint32]int{}, asked: map[string]*reads{}}
+	return &Cache{limit: limit, after: after, applied: t, lists: map[string]*list{}, ids: map[uint32]int{}, asked: map[string]*reads{}, askedOf: map[uint32]bool{}}
 }
 
 // Committed tells what commit t did, after it was applied to the tree and
@@ -208,11 +209,25 @@ func (c *Cache) Used(key []byte, postings int64) {
 	if r == nil {
 		if len(c.asked) >= maxAsked {
 			clear(c.asked)
+			clear(c.askedOf)
 		}
 		r = &reads{need: -1}
 		c.asked[string(key)] = r
+		c.askedOf[binary.BigEndian.Uint32(key)] = true
 	}
 	r.cost += postings
+}
+
+// May reports whether a list of this number, its first four bytes, is held or may
+// be wanted: where not, there is no need to know its values.
+func (c *Cache) May(list []byte) bool {
+	if c == nil {
+		return false
+	}
+	id := binary.BigEndian.Uint32(list)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ids[id] > 0 || c.askedOf[id]
 }
 
 // Wants reports whether a list is to be kept. length estimates how many

@@ -105,7 +105,7 @@ func TestLimit(t *testing.T) {
 // whoever comes to keep it late.
 func TestPairs(t *testing.T) {
 	t.Parallel()
-	p := &warm.Pairs{}
+	p := warm.NewPairs(5)
 	pair := warm.Pair{Patient: layout.NewRID("p", 3), Token: 9}
 	some := warm.First{Some: true, Class: 4}
 	holds := func(what string, at fhir.T, want bool) {
@@ -114,6 +114,8 @@ func TestPairs(t *testing.T) {
 			t.Errorf("%s at %d: %+v, %v", what, at, first, known)
 		}
 	}
+	p.Keep(pair, 4, p.Epoch(), some)
+	holds("of before the store was opened", 10, false)
 	p.Keep(pair, 10, p.Epoch(), some)
 	holds("kept", 10, true)
 	holds("of before", 9, false)
