@@ -231,3 +231,26 @@ func TestATotalIsCountedOnce(t *testing.T) {
 		t.Errorf("totals %v, counted %v", totals, asked)
 	}
 }
+
+// TestBlanketCallers: whom nothing binds is answered by one search; for another
+// the patients whom the query describes are looked up before, without bodies.
+func TestBlanketCallers(t *testing.T) {
+	t.Parallel()
+	var asked []bool
+	h := build(t, func(c *interact.Config) { c.Store = counting{c.Store, &asked} })
+	h.put("", `{"resourceType":"Patient","id":"p","gender":"female"}`)
+	everything := search.Unrestricted()
+	for _, c := range []struct {
+		caller   interact.Caller
+		searches int
+	}{{interact.SystemCaller(""), 1}, {permitting{interact.SystemCaller(""), &everything}, 2}} {
+		asked = nil
+		b, err := h.Search(context.Background(), c.caller, interact.SearchRequest{Type: "Patient", Query: "gender=female"})
+		if err != nil || len(b.Entries) != 1 {
+			t.Fatalf("%d entries, %v", len(b.Entries), err)
+		}
+		if len(asked) != c.searches {
+			t.Errorf("%T: %d searches, want %d", c.caller, len(asked), c.searches)
+		}
+	}
+}
