@@ -167,11 +167,12 @@ func (x *exec) openRange(a *access.Access, r *access.Range, mem *stream.Mem, roo
 		}
 		return in, true, err
 	}
-	if had := len(mem.Places); r.Points && r.Lists == nil { // most are short: one seek reads them
+	if had := len(mem.Places); r.Points && r.Lists == nil && !x.s.s.long.Has(r.Lo) { // most are short: one seek reads them
 		if enough, err = x.collect(r, &mem.Places, had+short); enough || err != nil {
 			return nil, enough, err
 		}
 		mem.Places = mem.Places[:had]
+		x.s.s.long.Add(r.Lo)
 	}
 	var lists [][]byte
 	if r.Fixed || r.Points {

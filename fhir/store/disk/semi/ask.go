@@ -2,7 +2,7 @@ package semi
 
 // AskAlone is how many candidates are asked one by one before matches of the
 // other side are gathered: a page of what many have needs no others.
-const AskAlone = 64
+const AskAlone = 128
 
 // Ask decides on one candidate after the other. It asks the first by one.
 // Whenever four times as many were asked as before, it tries list, with up to
