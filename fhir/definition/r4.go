@@ -35,6 +35,7 @@ func R4() *Set {
 		slices.SortFunc(d.params, func(a, b *SearchParam) int { return strings.Compare(a.Code, b.Code) })
 	}
 	s.markSole()
+	s.markSources()
 	return s
 }
 

@@ -2,6 +2,7 @@ package definition_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"hutong/fhir"
@@ -112,6 +113,35 @@ func BenchmarkR4(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		definition.R4()
+	}
+}
+
+// TestSource: whose values the index of others holds.
+func TestSource(t *testing.T) {
+	t.Parallel()
+	s := definition.R4()
+	for _, c := range []struct {
+		base       fhir.Type
+		code, want string
+	}{
+		{"Observation", "patient", "subject to Patient"}, {"Encounter", "practitioner", "participant to Practitioner"},
+		{"Observation", "combo-code", "code component-code"}, {"Observation", "combo-value-quantity", "component-value-quantity value-quantity"},
+		{"Observation", "code-value-date", "code"}, {"Observation", "combo-code-value-concept", "code component-code"},
+		{"Observation", "code", ""}, {"Observation", "subject", ""}, {"Immunization", "patient", ""}, {"Condition", "onset-date", ""},
+		{"Patient", "phone", ""}, {"Nope", "code", ""},
+	} {
+		got := ""
+		if src := s.Source(c.base, s.Param(c.base, c.code)); src != nil {
+			for _, p := range src.Params {
+				got += " " + p.Code
+			}
+			if src.Target != "" {
+				got += " to " + string(src.Target)
+			}
+		}
+		if strings.TrimSpace(got) != c.want {
+			t.Errorf("%s.%s has its values from %q, want %q", c.base, c.code, got, c.want)
+		}
 	}
 }
 

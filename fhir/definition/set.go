@@ -15,9 +15,10 @@ type Set struct {
 }
 
 type typeDef struct {
-	params []*SearchParam // by code
-	byCode map[string]*SearchParam
-	sole   map[*SearchParam]bool // see Sole
+	params  []*SearchParam // by code
+	byCode  map[string]*SearchParam
+	sole    map[*SearchParam]bool    // see Sole
+	sources map[*SearchParam]*Source // see Source
 }
 
 // Param gives the search parameter of that code for resources of type t, the

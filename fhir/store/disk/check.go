@@ -207,7 +207,7 @@ func (c *checker) version(rid layout.RID, row *layout.Row, updated uint32) error
 		if !sameFacts(facts, row.Facts) {
 			c.report("%s: version %d: its facts are not those of its body", row.Key, row.VersionID)
 		}
-		if err := p.Build(c.s.names, row.Key, entries, &row.Facts); err != nil {
+		if err := p.Build(c.s.names, c.s.opts.Defs, row.Key, entries, &row.Facts); err != nil {
 			return err
 		}
 	}

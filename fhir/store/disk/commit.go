@@ -127,7 +127,7 @@ func (s *Store) prepareOp(op *store.Op, p *prepared) (err error) {
 		if p.facts, err = layout.AppendFacts(make([]byte, 0, 128), s.names, &op.Facts); err != nil {
 			return err
 		}
-		if err = p.postings.Build(s.names, op.Key, op.Entries, &op.Facts); err != nil {
+		if err = p.postings.Build(s.names, s.opts.Defs, op.Key, op.Entries, &op.Facts); err != nil {
 			return err
 		}
 	}
@@ -169,7 +169,7 @@ func (s *Store) extractOld(rid layout.RID, k fhir.Key, row *layout.Row, into *la
 	if err != nil {
 		return fhir.Errorf(fhir.Internal, "disk: index values of a stored version: %w", err)
 	}
-	return into.Build(s.names, k, entries, &row.Facts)
+	return into.Build(s.names, s.opts.Defs, k, entries, &row.Facts)
 }
 
 // commitLoop is the committer. Pebble may end this goroutine (see health): the

@@ -21,6 +21,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"hutong/fhir"
+	"hutong/fhir/definition"
 	"hutong/fhir/search"
 	"hutong/fhir/store"
 	"hutong/fhir/store/disk/health"
@@ -49,6 +50,8 @@ type Options struct {
 	// in the background. nil: nothing is compared.
 	Parameters map[string]string
 
+	Defs *definition.Set // says whose values stand in the postings of others (Source); nil is R4
+
 	CacheBytes    int64            // block cache and posting lists, filled as they are used; 128 MiB
 	HotBytes      int64            // of CacheBytes, for posting lists that are read often (see hot); a quarter. Negative: none
 	WarmBytes     int64            // of CacheBytes, for rows and bodies that are read often (see warm); an eighth. Negative: none
@@ -69,6 +72,8 @@ type Options struct {
 	Log         zerolog.Logger
 }
 
+var r4 = sync.OnceValue(definition.R4)
+
 func (o *Options) fill() {
 	def(&o.CacheBytes, 128<<20)
 	def(&o.HotBytes, o.CacheBytes/4)
@@ -84,6 +89,9 @@ func (o *Options) fill() {
 	def(&o.MaxSort, 200)
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Defs == nil {
+		o.Defs = r4()
 	}
 	if o.VFS == nil {
 		o.VFS = vfs.Default

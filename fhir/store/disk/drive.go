@@ -171,11 +171,15 @@ const maxRead = 4_000_000
 // uncounted is the count of a part that was not counted.
 const uncounted = maxRead + 1
 
+func (x *exec) planner(t fhir.Type) *access.Planner {
+	return &access.Planner{Names: x.s.s.names, Defs: x.s.s.opts.Defs, Type: t}
+}
+
 // plan compiles q for one type; c permits exec.sweep if its matches need no
 // sorting, nil does not. The caller closes the plan, also after an error.
 func (x *exec) plan(q *search.Query, t fhir.Type, c *collector) (*typePlan, error) {
 	p := &typePlan{}
-	pl := &access.Planner{Names: x.s.s.names, Type: t}
+	pl := x.planner(t)
 	homes, bounded := judge.Compartments(&q.Restriction, t, x.now)
 	if p.empty = bounded && len(homes) == 0; p.empty {
 		x.note("%s: nothing is permitted", t)
@@ -323,7 +327,9 @@ func (x *exec) part(pl *access.Planner, q *search.Query, pred *search.Predicate)
 
 // pair replaces a patient and a code, or category, by the list of both.
 func (x *exec) pair(pl *access.Planner, parts []part) ([]part, error) {
-	pat := slices.IndexFunc(parts, func(p part) bool { return (&p).plain("patient") })
+	pat := slices.IndexFunc(parts, func(p part) bool {
+		return !p.homes && p.pred.Param != nil && pl.Paired(p.pred.Param) && (&p).plain(p.pred.Param.Code)
+	})
 	if pat < 0 {
 		return parts, nil
 	}

@@ -76,7 +76,7 @@ func (x *exec) pointed(t fhir.Type, sq *search.Query, pred *search.Predicate, li
 // facts list it (fhir/search), so that the rid of a match with one patient
 // tells the patient's home. It gives nothing where that does not work.
 func (x *exec) hasPatient(pl *access.Planner, sq *search.Query, pred *search.Predicate) (*access.Access, func(*candidate) (bool, error), error) {
-	list, ok, err := (&access.Planner{Names: x.s.s.names, Type: sq.Type}).List(pred.HasParam.Code)
+	list, ok, err := x.planner(sq.Type).Of(pred.HasParam)
 	if !ok || err != nil {
 		return nil, nil, err
 	}
@@ -239,11 +239,11 @@ func (x *exec) hasCheck(sq *search.Query, pred *search.Predicate) func(*candidat
 // hasCheck.
 func (x *exec) pairCheck(sq *search.Query, pred *search.Predicate) (one check, list []byte, err error) {
 	asks := x.hasCheck(sq, pred)
-	if len(sq.Filter) != 1 || pred.HasParam.Code != "patient" {
+	pl := x.planner(sq.Type)
+	if len(sq.Filter) != 1 || !pl.Paired(pred.HasParam) {
 		return asks, nil, nil
 	}
 	token := part{pred: &sq.Filter[0]}
-	pl := &access.Planner{Names: x.s.s.names, Type: sq.Type}
 	if token.pred.Param == nil || token.pred.Has != nil || !slices.Contains(layout.Paired[:], token.pred.Param.Code) {
 		return asks, nil, nil
 	}

@@ -17,7 +17,7 @@ import (
 // them; where they are too many it returns a check instead.
 func (x *exec) chain(pl *access.Planner, q *search.Query, pred *search.Predicate) (*access.Access, func(*candidate) (bool, error), error) {
 	a := &access.Access{Name: pred.Param.Code + " chained", Exact: true}
-	list, ok, err := pl.List(pred.Param.Code)
+	list, ok, err := pl.Of(pred.Param)
 	if !ok || err != nil {
 		return a, nil, err
 	}

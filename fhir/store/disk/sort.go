@@ -329,9 +329,8 @@ func (t *sortTable) value(m *candidate, k *search.SortKey) (order.Value, error) 
 
 // sortTable reads the posting list of a criterion.
 func (x *exec) sortTable(t fhir.Type, k *search.SortKey, of []spot) (sortTable, error) {
-	pl := &access.Planner{Names: x.s.s.names, Type: t}
-	list, ok, err := pl.List(k.Param.Code)
-	if k.Param.Code == "_id" || err != nil {
+	list, ok, err := x.planner(t).List(k.Param.Code)
+	if k.Param.Code == "_id" || x.s.s.opts.Defs.Source(t, k.Param) != nil || err != nil {
 		return sortTable{}, err
 	}
 	tab := sortTable{values: make(map[layout.RID]order.Value, len(of)), cut: map[layout.RID]bool{}}

@@ -250,6 +250,9 @@ func (g *gen) clinical(t string, r object) {
 	if g.chance(90) {
 		r["subject"] = g.ref("Patient")
 	}
+	if g.chance(10) { // a subject, and no patient, though its id is a patient's
+		r["subject"] = object{"reference": pick(g, "Group/p1", "Group/P-UPPER.1", "Device/p2", "http://elsewhere.org/fhir/Group/1")}
+	}
 	if g.chance(50) {
 		r["encounter"] = g.ref("Encounter")
 	}

@@ -53,7 +53,26 @@ type Names interface {
 // Planner compiles predicates on one type.
 type Planner struct {
 	Names Names
+	Defs  *definition.Set // whose Source has no postings
 	Type  fhir.Type
+}
+
+// Of gives the list in which the values of a reference parameter stand.
+func (p *Planner) Of(param *definition.SearchParam) (list []byte, ok bool, err error) {
+	if src := p.Defs.Source(p.Type, param); src != nil {
+		param = src.Params[0]
+	}
+	return p.List(param.Code)
+}
+
+// Paired reports whether pairs are made of the patients that param refers to:
+// by `patient`, or by what that has its values from.
+func (p *Planner) Paired(param *definition.SearchParam) bool {
+	if param.Code == layout.PairPatient {
+		return true
+	}
+	src := p.Defs.Source(p.Type, p.Defs.Param(p.Type, layout.PairPatient))
+	return src != nil && src.Params[0] == param
 }
 
 // List gives the four bytes of a posting list; ok is false if nothing was ever
@@ -73,11 +92,11 @@ func (p *Planner) Compile(pred *search.Predicate) (*Access, error) {
 	}
 	switch pred.Modifier {
 	case search.NoModifier, search.Exact, search.Contains, search.Below, search.OfType, search.IdentifierOf:
-		return p.positive(pred, pred.Param.Code)
+		return p.positive(pred, pred.Param)
 	case search.Not:
 		pos := *pred
 		pos.Modifier = search.NoModifier
-		a, err := p.positive(&pos, pred.Param.Code)
+		a, err := p.positive(&pos, pred.Param)
 		if a == nil || err != nil || !a.Exact {
 			return nil, err
 		}
@@ -94,11 +113,22 @@ func (p *Planner) missing(pred *search.Predicate) (*Access, error) {
 		return nil, nil
 	}
 	a := &Access{Name: pred.Param.Code + ":missing", Exact: true, Negate: pred.Values[0].Missing}
-	list, ok, err := p.List(pred.Param.Code)
-	if ok {
-		a.Ranges = []Range{Whole(list)}
+	in := []*definition.SearchParam{pred.Param}
+	if src := p.Defs.Source(p.Type, pred.Param); src != nil {
+		if in = src.Params; src.Target != "" || pred.Param.Type == definition.Composite {
+			return nil, nil // who stands there need not have it
+		}
 	}
-	return a, err
+	for _, q := range in {
+		list, ok, err := p.List(q.Code)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			a.Ranges = append(a.Ranges, Whole(list))
+		}
+	}
+	return a, nil
 }
 
 // Whole is the range of a whole list.
@@ -108,7 +138,7 @@ func prefixRange(prefix []byte, points bool, match func([]byte) bool) Range {
 	return Range{Lo: prefix, Hi: layout.After(prefix), Points: points, Match: match}
 }
 
-// composite looks for the first component, which is posted alone.
+// composite looks for the first component: the postings are of that alone.
 func (p *Planner) composite(pred *search.Predicate) (*Access, error) {
 	if pred.Modifier != search.NoModifier || len(pred.Param.Components) == 0 {
 		return nil, nil
@@ -123,43 +153,67 @@ func (p *Planner) composite(pred *search.Predicate) (*Access, error) {
 	if t := first.Param.Type; t == definition.Special || t == definition.Composite {
 		return nil, nil
 	}
-	a, err := p.positive(&first, pred.Param.Code)
+	a, err := p.positive(&first, pred.Param)
 	if a != nil {
 		a.Exact = false
 	}
 	return a, err
 }
 
-// positive gives the ranges of all values of a predicate, in the lists of code.
-func (p *Planner) positive(pred *search.Predicate, code string) (*Access, error) {
-	a := &Access{Name: code, Exact: true, Distinct: OneDate(pred), Ordered: OneDate(pred) && pred.Orders}
+// positive gives the ranges of all values of a predicate, in the lists of param
+// or of its source.
+func (p *Planner) positive(pred *search.Predicate, param *definition.SearchParam) (*Access, error) {
+	a := &Access{Name: param.Code, Exact: true, Distinct: OneDate(pred), Ordered: OneDate(pred) && pred.Orders}
+	src := p.Defs.Source(p.Type, param)
+	if src == nil {
+		known, err := p.values(a, pred, param.Code, "")
+		if !known || err != nil {
+			return nil, err
+		}
+		return a, nil
+	}
+	for _, q := range src.Params {
+		a.Name += " in " + q.Code
+		if known, err := p.values(a, pred, q.Code, src.Target); !known || err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// values adds the ranges of all values in the lists of code; of references there,
+// only those to target are meant.
+func (p *Planner) values(a *Access, pred *search.Predicate, code string, target fhir.Type) (known bool, err error) {
 	main := code
 	if pred.Modifier == search.IdentifierOf {
 		main += layout.IdentList
 	}
 	list, ok, err := p.List(main)
 	if !ok || err != nil {
-		return a, err // nothing was posted: nothing matches
+		return true, err // nothing was posted: nothing matches
 	}
 	for i := range pred.Values {
-		v := &pred.Values[i]
-		rs, exact, known := p.valueRanges(pred, v, list)
+		v := pred.Values[i]
+		if target != "" && v.RefType == "" && fhir.ValidID(v.Code) {
+			v.RefType = target
+		}
+		rs, exact, known := p.valueRanges(pred, &v, list)
 		if !known {
-			return nil, nil
+			return false, nil
 		}
 		a.Ranges = append(a.Ranges, rs...)
-		a.Exact = a.Exact && exact
+		a.Exact = a.Exact && exact && (target == "" || v.RefType == target)
 		if v.Canon != nil && pred.Param.Type == definition.Quantity {
 			canon, ok, err := p.List(code + layout.CanonList)
 			if err != nil {
-				return nil, err
+				return false, err
 			}
 			if ok {
-				a.Ranges = append(a.Ranges, canonRange(canon, v))
+				a.Ranges = append(a.Ranges, canonRange(canon, &v))
 			}
 		}
 	}
-	return a, nil
+	return true, nil
 }
 
 // valueRanges gives the ranges of one value. known is false if no range is
@@ -276,7 +330,9 @@ func (p *Planner) Pairs(patient, token *search.Predicate) (*Access, error) {
 		return nil, nil
 	}
 	for i := range patient.Values {
-		if v := &patient.Values[i]; v.RefType != "" && v.RefType != "Patient" || !fhir.ValidID(v.Code) {
+		v := &patient.Values[i]
+		typed := v.RefType == "Patient" || v.RefType == "" && patient.Param.Code == layout.PairPatient
+		if !typed || !fhir.ValidID(v.Code) {
 			return nil, nil
 		}
 		home := layout.AppendCut(list[:len(list):len(list)], patient.Values[i].Code)

@@ -16,6 +16,8 @@ import (
 // table is a table of names in memory.
 type table struct{ names []string }
 
+var r4 = definition.R4()
+
 func (t *table) ID(name string) (uint32, error) {
 	for i, n := range t.names {
 		if n == name {
@@ -102,7 +104,7 @@ func TestVerdicts(t *testing.T) {
 		k, f := fhir.Key{Type: g.typ(), ID: "r"}, g.facts()
 		restriction := search.Restriction{Decided: g.IntN(20) > 0, System: g.IntN(20) == 0, Permit: some(g.Rand, 3, g.rule), Deny: some(g.Rand, 2, g.rule)}
 		var p layout.Postings
-		if err := p.Build(names, k, nil, &f); err != nil {
+		if err := p.Build(names, r4, k, nil, &f); err != nil {
 			t.Fatal(err)
 		}
 		rid := layout.NewRID(layout.HomeOf(k, &f), 9)
@@ -155,7 +157,7 @@ func TestDates(t *testing.T) {
 		entries := []search.Entry{{Param: date, Lo: at, Hi: at + spans[g.IntN(len(spans))]}}
 		k, f := fhir.Key{Type: "Observation", ID: "r"}, fhir.Facts{Clinical: time.UnixMicro(at)}
 		var p layout.Postings
-		if err := p.Build(names, k, entries, &f); err != nil {
+		if err := p.Build(names, r4, k, entries, &f); err != nil {
 			t.Fatal(err)
 		}
 		lo := epoch.Add(time.Duration(g.IntN(40)-20) * time.Hour).UnixMicro()

@@ -59,7 +59,7 @@ func TestClassAt(t *testing.T) {
 	t.Parallel()
 	k, f := fhir.Key{Type: "Observation", ID: "o"}, fhir.Facts{Patients: []fhir.Key{{Type: "Patient", ID: "1"}}}
 	var p Postings
-	if err := p.Build(&table{}, k, nil, &f); err != nil {
+	if err := p.Build(&table{}, definition.R4(), k, nil, &f); err != nil {
 		t.Fatal(err)
 	}
 	if p.ClassAt(NewRID("1", 7)) == 0 || p.ClassAt(NewRID("2", 7)) != 0 || NewRID("1", 7).Home() != HashOf("1") {

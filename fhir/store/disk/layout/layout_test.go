@@ -218,7 +218,7 @@ func TestPostings(t *testing.T) {
 	}
 	rand.Shuffle(len(entries), func(i, j int) { entries[i], entries[j] = entries[j], entries[i] })
 	var p Postings
-	if err := p.Build(dict, fhir.Key{Type: "Observation", ID: "o"}, entries, &fhir.Facts{}); err != nil {
+	if err := p.Build(dict, definition.R4(), fhir.Key{Type: "Observation", ID: "o"}, entries, &fhir.Facts{}); err != nil {
 		t.Fatal(err)
 	}
 	// all, 2 codes, patient, date, patient with each of 2 codes

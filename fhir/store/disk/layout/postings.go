@@ -35,7 +35,7 @@ const (
 	HomeList    = "@patient"     // the ids of the patients in whose compartment it lies: Facts.Patients
 	IdentList   = ":identifier"  // after a reference parameter: logical references
 	CanonList   = ":canon"       // after a quantity parameter: unit and value in canonical units
-	pairPatient = "patient"      // the reference parameter that pairs join
+	PairPatient = "patient"      // the reference parameter that pairs join
 )
 
 // Paired are the token parameters that are also indexed together with the
@@ -82,8 +82,9 @@ func Head(key []byte) uint64 {
 	return binary.BigEndian.Uint64(b[:])
 }
 
-// Build replaces the postings by those of a resource's entries and facts.
-func (p *Postings) Build(n Names, k fhir.Key, entries []search.Entry, f *fhir.Facts) error {
+// Build replaces the postings by those of a resource's entries and facts. What
+// defs says others hold already is not posted.
+func (p *Postings) Build(n Names, defs *definition.Set, k fhir.Key, entries []search.Entry, f *fhir.Facts) error {
 	p.keys, p.buf = slices.Grow(p.keys[:0], len(entries)+8), slices.Grow(p.buf[:0], 48*(len(entries)+8))
 	b := builder{p: p, names: n, typ: k.Type}
 	p.class, p.home = 0, HashOf(HomeOf(k, f))
@@ -93,8 +94,11 @@ func (p *Postings) Build(n Names, k fhir.Key, entries []search.Entry, f *fhir.Fa
 	b.list(AllList)
 	b.end()
 	b.homes(f)
+	sources := defs.Sources(k.Type)
 	for i := range entries {
-		b.entry(&entries[i], entries[i].Param.Code)
+		if e := &entries[i]; sources[e.Param] == nil {
+			b.entry(e, e.Param.Code)
+		}
 	}
 	b.pairs(entries)
 	slices.SortFunc(p.keys, bytes.Compare)
@@ -210,7 +214,7 @@ func (b *builder) homes(f *fhir.Facts) {
 // pairs writes each patient together with each code and category.
 func (b *builder) pairs(entries []search.Entry) {
 	for i := range entries {
-		if p := &entries[i]; p.Param.Code == pairPatient && p.System == "Patient" {
+		if p := &entries[i]; p.Param.Code == PairPatient && p.System == "Patient" {
 			b.pairsOf(p, entries)
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -25,33 +24,6 @@ import (
 	"hutong/fhir/store/disk/layout"
 	"hutong/fhir/store/disk/ledger"
 )
-
-// Fingerprints tell how each parameter of each type is extracted, by the name
-// of its posting list.
-func Fingerprints(defs *definition.Set) map[string]string {
-	out := map[string]string{}
-	for _, t := range defs.Types() {
-		for _, p := range defs.Params(t) {
-			f := fmt.Sprintf("%s|%v|%s|%v", p.URL, p.Type, p.Expression, p.Targets)
-			if p.Type == definition.Date {
-				f = dated + f
-			}
-			for _, c := range p.Components {
-				f += fmt.Sprintf("|%s %s", c.Param.URL, c.Expression)
-			}
-			out[layout.ListName(t, p.Code)] = f
-		}
-	}
-	return out
-}
-
-// dated marks the fingerprints of date parameters. The class that all postings
-// of a resource carry tells its date (layout.Class), so with one of them all
-// lists of the type change.
-const dated = "date "
-
-// whole names all lists of a type.
-func whole(t fhir.Type) string { return layout.ListName(t, "") }
 
 // Host is the store whose index is built.
 type Host struct {
@@ -83,7 +55,8 @@ type Build struct {
 // state is the durable part.
 type state struct {
 	Lists  []string `json:"lists"`
-	Begun  bool     `json:"begun"` // what the lists held before is gone
+	Gone   []string `json:"gone,omitempty"` // only cleared: others have their values
+	Begun  bool     `json:"begun"`          // what the lists held before is gone
 	Cursor uint64   `json:"cursor"`
 }
 
@@ -106,43 +79,19 @@ func Open(h Host, table map[string]string) (*Build, error) {
 	if old == nil {
 		return b, b.save(tableKey, table)
 	}
-	changed := b.changed(old)
-	if len(changed) == 0 {
+	b.compare(old)
+	if len(b.state.Lists)+len(b.state.Gone) == 0 {
 		return b, nil
 	}
-	b.state.Lists = changed
 	// The new table and what is owed to it become durable together.
 	batch := h.DB.NewBatch()
 	err := errors.Join(b.put(batch, stateKey, b.state), b.put(batch, tableKey, table), batch.Commit(pebble.Sync), batch.Close())
 	waiting := map[string]bool{}
-	for _, name := range changed {
+	for _, name := range b.state.Lists {
 		waiting[name] = true
 	}
 	b.open.Store(&waiting)
 	return b, err
-}
-
-// changed lists what is owed: what an earlier run left, and what differs now.
-func (b *Build) changed(old map[string]string) []string {
-	lists := slices.Clone(b.state.Lists)
-	add := func(name string) {
-		if !slices.Contains(lists, name) {
-			lists, b.state.Begun, b.state.Cursor = append(lists, name), false, 0
-		}
-	}
-	names := maps.Clone(old)
-	maps.Copy(names, b.table)
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		if old[name] == b.table[name] {
-			continue
-		}
-		add(name)
-		if strings.HasPrefix(old[name], dated) || strings.HasPrefix(b.table[name], dated) {
-			t, _, _ := strings.Cut(name, "\x00")
-			add(whole(fhir.Type(t)))
-		}
-	}
-	return lists
 }
 
 func (b *Build) load(key []byte, into any) error {
@@ -252,6 +201,13 @@ func (b *Build) touched(id uint32) (bool, error) {
 	return yes, nil
 }
 
+// gone reports whether a list is of a parameter that has none any more.
+func (b *Build) gone(id uint32) (bool, error) {
+	name, err := b.host.Names.Name(id)
+	name, _, _ = strings.Cut(name, ":")
+	return slices.Contains(b.state.Gone, name), err
+}
+
 // perStep is how many resources are done between two commits: a few
 // milliseconds.
 const perStep = 32
@@ -285,7 +241,11 @@ func (b *Build) step(ctx context.Context) (done bool, err error) {
 	err = b.host.Exec(ctx, func(batch *pebble.Batch) error {
 		if !next.Begun {
 			next.Begun = true
-			return errors.Join(b.clear(batch), b.put(batch, stateKey, next))
+			if err := b.clear(batch); len(next.Lists) > 0 || err != nil {
+				return errors.Join(err, b.put(batch, stateKey, next))
+			}
+			done = true
+			return batch.Delete(stateKey, nil)
 		}
 		n, err := b.some(batch, &next)
 		if done = err == nil && n == 0; done {
@@ -309,7 +269,10 @@ func (b *Build) clear(batch *pebble.Batch) error {
 	for ok := it.First(); ok && err == nil; ok = it.Next() {
 		id := binary.BigEndian.Uint32(it.Key()[1:])
 		var yes bool
-		if yes, err = b.touched(id); !yes || err != nil {
+		if yes, err = b.touched(id); err == nil && !yes {
+			yes, err = b.gone(id)
+		}
+		if !yes || err != nil {
 			continue
 		}
 		for _, prefix := range []byte{'X', 'Y'} {
