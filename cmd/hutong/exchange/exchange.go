@@ -244,7 +244,11 @@ func (e *Exchange) openEvents(ctx context.Context) (err error) {
 		if err := e.index.Warm(background); err != nil && background.Err() == nil {
 			e.log.Error().Err(err).Msg("mpi: posting lists are read from the store, since they could not be read into memory")
 		}
+		if s, ok := e.Store.(interface{ Forget() }); ok {
+			s.Forget() // what was read is in memory now
+		}
 		memory.Settle() // the reading left as much behind as it keeps
+		memory.Rest(background)
 	})
 	if e.trail != nil {
 		e.idle.Go(func() { e.anchor(background, 10*time.Minute) })

@@ -139,10 +139,18 @@ func (x *exec) open(a *access.Access, limit int) (st stream.Stream, enough bool,
 	}
 	var in []stream.Stream
 	mem := &stream.Mem{}
+	enough = true
+	if a.Ordered {
+		in, err = x.openDates(a.Ranges, &mem.Places)
+	}
 	for i := range a.Ranges {
 		r := &a.Ranges[i]
-		opened, enough, err := x.openRange(a, r, mem, x.s.s.opts.MaxLists-len(in), limit)
-		if in = append(in, opened...); err == nil && enough {
+		if !a.Ordered {
+			var opened []stream.Stream
+			opened, enough, err = x.openRange(r, mem, x.s.s.opts.MaxLists-len(in), limit)
+			in = append(in, opened...)
+		}
+		if err == nil && enough {
 			err = x.collectUndo(r, &mem.Places)
 		}
 		if err != nil || !enough {
@@ -159,14 +167,7 @@ func (x *exec) open(a *access.Access, limit int) (st stream.Stream, enough bool,
 
 // openRange opens what stands in order in a range, if its lists are no more than
 // room; the rest comes into mem.
-func (x *exec) openRange(a *access.Access, r *access.Range, mem *stream.Mem, room, limit int) (in []stream.Stream, enough bool, err error) {
-	if a.Ordered {
-		d, err := x.openDates(r, &mem.Places)
-		if d != nil {
-			in = append(in, d)
-		}
-		return in, true, err
-	}
+func (x *exec) openRange(r *access.Range, mem *stream.Mem, room, limit int) (in []stream.Stream, enough bool, err error) {
 	if had := len(mem.Places); r.Points && r.Lists == nil && !x.s.s.long.Has(r.Lo) { // most are short: one seek reads them
 		if enough, err = x.collect(r, &mem.Places, had+short); enough || err != nil {
 			return nil, enough, err
@@ -194,21 +195,20 @@ func (x *exec) openRange(a *access.Access, r *access.Range, mem *stream.Mem, roo
 	return nil, enough, err
 }
 
-// openDates opens a range of a date by which the default order goes; nil if
-// nothing stands there in order. What stands there otherwise comes into out.
-func (x *exec) openDates(r *access.Range, out *[]spot) (stream.Stream, error) {
-	lo := r.Lo
-	if first, some := dated.Split(r.Lo, r.Hi); some {
-		open := *r
-		open.Hi, lo = first, first
-		if _, err := x.collect(&open, out, maxRead); err != nil {
-			return nil, err
-		}
+// openDates opens the ranges of a date by which the default order goes. What stands
+// there in another order comes into out.
+func (x *exec) openDates(rs []access.Range, out *[]spot) ([]stream.Stream, error) {
+	vs := make([]dated.Values, len(rs))
+	for i, r := range rs {
+		vs[i] = dated.Values{Lo: r.Lo, Hi: r.Hi, Match: r.Match}
 	}
-	if d, err := dated.Open(dated.Source{Iter: x.tree.Iter, Done: x.tree.Done, Holds: x.holds, Spend: x.spend}, lo, r.Hi, r.Match); d != nil || err != nil {
-		return d, err
-	}
-	return nil, nil
+	src := dated.Source{Iter: x.tree.Iter, Done: x.tree.Done, Holds: x.holds, Spend: x.spend}
+	return dated.Open(src, vs, func(i int, hi []byte) error {
+		open := rs[i]
+		open.Hi = hi
+		_, err := x.collect(&open, out, maxRead)
+		return err
+	})
 }
 
 // values lists the distinct list values of a range that match, at most limit,

@@ -360,3 +360,11 @@ func (c *candidate) satisfies(preds []*search.Predicate) (bool, error) {
 	}
 	return true, nil
 }
+
+// Forget lets go of the blocks that were read: for a reader of much that is not
+// read again. It needs Options.Cache.
+func (s *Store) Forget() {
+	if c := s.opts.Cache; c != nil {
+		c.Reserve(int(s.opts.CacheSize()))()
+	}
+}

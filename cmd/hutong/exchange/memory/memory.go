@@ -3,10 +3,12 @@
 package memory
 
 import (
+	"context"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"sync/atomic"
+	"time"
 )
 
 // Pace lets this many bytes of garbage gather before it is collected, however
@@ -40,7 +42,47 @@ func Spend() (stop func()) {
 func Settle() {
 	runtime.GC()
 	debug.FreeOSMemory()
+	releaseC()
 	releaseBinary()
+}
+
+// busy is what a process allocates in a second that is not at rest; worth what it
+// has allocated since it last settled that is worth a collection.
+const (
+	busy  = 512 << 10
+	worth = 8 << 20
+)
+
+// Rest settles, until ctx ends, each time the process comes to rest.
+func Rest(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	r := rest{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		allocated := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+		metrics.Read(allocated)
+		if r.due(allocated[0].Value.Uint64()) {
+			Settle()
+		}
+	}
+}
+
+// rest tells from what was allocated so far, second by second, when to settle.
+type rest struct{ last, settled uint64 }
+
+func (r *rest) due(allocated uint64) bool {
+	quiet := allocated-r.last < busy
+	r.last = allocated
+	if !quiet || allocated-r.settled < worth {
+		return false
+	}
+	r.settled = allocated
+	return true
 }
 
 type pacer struct {

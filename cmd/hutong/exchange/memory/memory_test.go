@@ -48,3 +48,23 @@ func TestPaceFollowsCollections(t *testing.T) {
 		t.Errorf("%d percent after the stop", got)
 	}
 }
+
+// A process settles when it has come to rest, once.
+func TestRest(t *testing.T) {
+	var r rest
+	for i, c := range []struct {
+		allocated uint64
+		due       bool
+	}{
+		{100 << 20, false}, // it works
+		{100<<20 + 1000, true},
+		{100<<20 + 2000, false}, // nothing was left behind since
+		{101 << 20, false},
+		{120 << 20, false},
+		{120<<20 + 1000, true},
+	} {
+		if due := r.due(c.allocated); due != c.due {
+			t.Errorf("second %d: %v", i, due)
+		}
+	}
+}

@@ -27,10 +27,60 @@ const (
 	beginsAt = 1 + classLen // where the beginning stands in a posting's key
 )
 
-// Split parts the list values [lo,hi), all of one class of lengths, at those
+// Values are list values, all of one class of lengths.
+type Values struct {
+	Lo, Hi []byte
+	Match  func(value []byte) bool // of what stands behind the list; nil takes all
+}
+
+// Open opens ranges of one list, each behind the one before. Those without a
+// beginning, out of the order of the others, are left to aside, up to hi.
+func Open(s Source, ranges []Values, aside func(i int, hi []byte) error) (in []stream.Stream, err error) {
+	for i, r := range ranges {
+		if i > 0 { // most lists hold periods of one class
+			next, err := s.first(r.Lo)
+			if err != nil {
+				return in, err
+			}
+			if len(next) == 0 {
+				break
+			}
+			if string(next) >= string(r.Hi) {
+				continue
+			}
+		}
+		if first, some := split(r.Lo, r.Hi); some {
+			if err := aside(i, first); err != nil {
+				return in, err
+			}
+			r.Lo = first
+		}
+		if d, err := open(s, r); d != nil {
+			in = append(in, d)
+		} else if err != nil {
+			return in, err
+		}
+	}
+	return in, nil
+}
+
+// first gives the first list value and place of lo's list that is not before lo.
+func (s *Source) first(lo []byte) (key []byte, err error) {
+	x := []byte{'X'}
+	it, err := s.Iter(append(x[:1:1], lo...), append(x[:1:1], layout.After(lo[:classLen-1])...))
+	if err != nil {
+		return nil, err
+	}
+	if it.First() {
+		key = slices.Clone(it.Key()[1:])
+	}
+	return key, s.Done(it)
+}
+
+// split parts the list values [lo,hi), all of one class of lengths, at those
 // without a beginning, if there may be some: they stand at the place of their
 // end, out of the order of the others, which start at first.
-func Split(lo, hi []byte) (first []byte, some bool) {
+func split(lo, hi []byte) (first []byte, some bool) {
 	first = layout.AppendInt(slices.Clone(lo[:classLen]), search.MinDate+1)
 	return first, int(lo[classLen-1]) == layout.PeriodClasses-1 && string(lo) < string(first) && string(first) < string(hi)
 }
@@ -39,7 +89,7 @@ func Split(lo, hi []byte) (first []byte, some bool) {
 // of lengths, none without a beginning. It is not safe for concurrent use.
 type Range struct {
 	Source
-	Match func(value []byte) bool // of what stands behind the list; nil takes all
+	Match func(value []byte) bool
 
 	it    *pebble.Iterator
 	key   []byte        // the class: 'X', list, class
@@ -48,17 +98,17 @@ type Range struct {
 	more  bool // it stands on the posting before the group
 }
 
-// Open opens the range; nil if nothing stands in it.
-func Open(s Source, lo, hi []byte, match func(value []byte) bool) (*Range, error) {
+// open opens the range; nil if nothing stands in it.
+func open(s Source, r Values) (*Range, error) {
 	x := []byte{'X'}
-	it, err := s.Iter(append(x[:1:1], lo...), append(x[:1:1], hi...))
+	it, err := s.Iter(append(x[:1:1], r.Lo...), append(x[:1:1], r.Hi...))
 	if err != nil {
 		return nil, err
 	}
 	if !it.Last() {
 		return nil, s.Done(it)
 	}
-	return &Range{Source: s, Match: match, it: it, key: append(x[:1:1], lo[:classLen]...), more: true}, nil
+	return &Range{Source: s, Match: r.Match, it: it, key: append(x[:1:1], r.Lo[:classLen]...), more: true}, nil
 }
 
 // Seek is that of stream.Stream.

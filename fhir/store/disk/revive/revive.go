@@ -130,6 +130,9 @@ var errStuck = errors.New("revive: the disk failed while the store was opened")
 // Engine is the engine that lives now; it may be replaced at any time.
 func (s *Store) Engine() *disk.Store { return s.lives.Load().Store }
 
+// Forget is that of the engine.
+func (s *Store) Forget() { s.Engine().Forget() }
+
 // Recoveries counts the engines that failed and were replaced or did not come up.
 func (s *Store) Recoveries() uint64 { return s.count.Load() }
 

@@ -22,7 +22,7 @@ type IDs struct {
 
 type idShard struct {
 	mu  sync.Mutex
-	ids [idSlots]named
+	ids *[idSlots]named // made when the first comes
 }
 
 type named struct {
@@ -33,10 +33,9 @@ type named struct {
 
 var idSeed = maphash.MakeSeed()
 
-func (c *IDs) at(typ uint32, id string) (*idShard, *named) {
+func (c *IDs) at(typ uint32, id string) (s *idShard, i uint64) {
 	h := maphash.String(idSeed, id) ^ uint64(typ)*0x9e3779b97f4a7c15
-	s := &c.shards[h%idShards]
-	return s, &s.ids[h/idShards%idSlots]
+	return &c.shards[h%idShards], h / idShards % idSlots
 }
 
 // RID gives that of a resource, if it is known.
@@ -44,9 +43,13 @@ func (c *IDs) RID(typ uint32, id string) (rid layout.RID, known bool) {
 	if c == nil {
 		return 0, false
 	}
-	s, n := c.at(typ, id)
+	s, i := c.at(typ, id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.ids == nil {
+		return 0, false
+	}
+	n := &s.ids[i]
 	return n.rid, typ != 0 && n.typ == typ && n.id == id
 }
 
@@ -55,8 +58,11 @@ func (c *IDs) Keep(typ uint32, id string, rid layout.RID) {
 	if c == nil {
 		return
 	}
-	s, n := c.at(typ, id)
+	s, i := c.at(typ, id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	*n = named{typ, rid, strings.Clone(id)}
+	if s.ids == nil {
+		s.ids = new([idSlots]named)
+	}
+	s.ids[i] = named{typ, rid, strings.Clone(id)}
 }

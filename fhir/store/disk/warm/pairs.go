@@ -24,8 +24,8 @@ type Pairs struct {
 
 type pairShard struct {
 	mu      sync.Mutex
-	pairs   [pairSlots / 2][2]pair // of two, the one that came last first
-	changed [pairSlots]fhir.T      // the newest commit that changed something of a patient of the slot
+	pairs   *[pairSlots / 2][2]pair // of two, the one that came last first; made when the first comes
+	changed [pairSlots]fhir.T       // the newest commit that changed something of a patient of the slot
 }
 
 type pair struct {
@@ -68,11 +68,11 @@ func (p *Pairs) Reset() {
 }
 
 // at gives where a pair stands, if it does.
-func (p *Pairs) at(of Pair) (s *pairShard, two *[2]pair, changed *fhir.T) {
+func (p *Pairs) at(of Pair) (s *pairShard, i int, changed *fhir.T) {
 	home := of.Patient.Home()
 	s = &p.shards[home%pairShards]
 	h := (uint64(of.Patient) ^ of.Token) * 0x9e3779b97f4a7c15
-	return s, &s.pairs[h>>55], &s.changed[home/pairShards%pairSlots]
+	return s, int(h >> 55), &s.changed[home/pairShards%pairSlots]
 }
 
 // First gives what a reading at t would find; known is false if it must read.
@@ -80,11 +80,14 @@ func (p *Pairs) First(of Pair, t fhir.T) (first First, known bool) {
 	if p == nil {
 		return First{}, false
 	}
-	s, two, changed := p.at(of)
+	s, at, changed := p.at(of)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i := range two {
-		if e := &two[i]; e.Pair == of {
+	if s.pairs == nil {
+		return First{}, false
+	}
+	for i := range s.pairs[at] {
+		if e := &s.pairs[at][i]; e.Pair == of {
 			return e.first, e.t <= t && *changed <= e.t && e.epoch == p.epoch.Load()
 		}
 	}
@@ -96,12 +99,16 @@ func (p *Pairs) Keep(of Pair, t fhir.T, epoch uint64, first First) {
 	if p == nil {
 		return
 	}
-	s, two, changed := p.at(of)
+	s, at, changed := p.at(of)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if t < p.since || *changed > t {
 		return
 	}
+	if s.pairs == nil {
+		s.pairs = new([pairSlots / 2][2]pair)
+	}
+	two := &s.pairs[at]
 	if two[0].Pair != of {
 		two[1] = two[0]
 	}
