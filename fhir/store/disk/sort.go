@@ -9,7 +9,6 @@ import (
 
 	"hutong/fhir"
 	"hutong/fhir/search"
-	"hutong/fhir/store/disk/access"
 	"hutong/fhir/store/disk/judge"
 	"hutong/fhir/store/disk/layout"
 	"hutong/fhir/store/disk/order"
@@ -329,30 +328,28 @@ func (t *sortTable) value(m *candidate, k *search.SortKey) (order.Value, error) 
 
 // sortTable reads the posting list of a criterion.
 func (x *exec) sortTable(t fhir.Type, k *search.SortKey, of []spot) (sortTable, error) {
-	list, ok, err := x.planner(t).List(k.Param.Code)
-	if k.Param.Code == "_id" || x.s.s.opts.Defs.Source(t, k.Param) != nil || err != nil {
+	all, err := x.planner(t).Whole(k.Param)
+	if k.Param.Code == "_id" || err != nil {
 		return sortTable{}, err
 	}
 	tab := sortTable{values: make(map[layout.RID]order.Value, len(of)), cut: map[layout.RID]bool{}}
-	if !ok {
-		return tab, nil
-	}
 	for _, p := range of {
 		tab.values[p.RID] = nil
 	}
-	r := access.Whole(list)
-	err = x.postings(&r, func(value []byte, p spot) bool {
-		best, wanted := tab.values[p.RID]
-		if !wanted {
+	for i := range all {
+		err = join(err, x.postings(&all[i], func(value []byte, p spot) bool {
+			best, wanted := tab.values[p.RID]
+			if !wanted {
+				return true
+			}
+			v, cut := order.Posted(k.Param, value)
+			if cut {
+				tab.cut[p.RID] = true
+			}
+			tab.values[p.RID] = order.Better(best, v, k.Desc)
 			return true
-		}
-		v, cut := order.Posted(k.Param, value)
-		if cut {
-			tab.cut[p.RID] = true
-		}
-		tab.values[p.RID] = order.Better(best, v, k.Desc)
-		return true
-	})
+		}))
+	}
 	return tab, err
 }
 

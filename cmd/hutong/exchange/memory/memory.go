@@ -46,11 +46,10 @@ func Settle() {
 	releaseBinary()
 }
 
-// busy is what a process allocates in a second that is not at rest; worth what it
-// has allocated since it last settled that is worth a collection.
 const (
-	busy  = 512 << 10
-	worth = 8 << 20
+	busy  = 512 << 10 // allocated in a second: the process is not at rest
+	worth = 8 << 20   // allocated since the last time, and a quarter of what is live: worth a collection
+	often = 16 << 20  // live, for each second between two: one core marks that in a hundredth of it
 )
 
 // Rest settles, until ctx ends, each time the process comes to rest.
@@ -64,24 +63,31 @@ func Rest(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		allocated := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
-		metrics.Read(allocated)
-		if r.due(allocated[0].Value.Uint64()) {
+		now := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"}}
+		metrics.Read(now)
+		if r.due(now[0].Value.Uint64(), now[1].Value.Uint64()) {
 			Settle()
 		}
 	}
 }
 
 // rest tells from what was allocated so far, second by second, when to settle.
-type rest struct{ last, settled uint64 }
+type rest struct {
+	last, settled uint64
+	wait          uint64 // seconds
+}
 
-func (r *rest) due(allocated uint64) bool {
+func (r *rest) due(allocated, live uint64) bool {
 	quiet := allocated-r.last < busy
 	r.last = allocated
-	if !quiet || allocated-r.settled < worth {
+	if r.wait > 0 {
+		r.wait--
 		return false
 	}
-	r.settled = allocated
+	if !quiet || allocated-r.settled < max(worth, live/4) {
+		return false
+	}
+	r.settled, r.wait = allocated, live/often
 	return true
 }
 

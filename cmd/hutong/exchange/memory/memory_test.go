@@ -49,22 +49,38 @@ func TestPaceFollowsCollections(t *testing.T) {
 	}
 }
 
-// A process settles when it has come to rest, once.
+// A process settles when it has come to rest and it is worth it, seldom where much is live.
 func TestRest(t *testing.T) {
+	const mb = 1 << 20
 	var r rest
 	for i, c := range []struct {
-		allocated uint64
-		due       bool
+		seconds         int // that pass before, with nothing allocated
+		allocated, live uint64
+		due             bool
 	}{
-		{100 << 20, false}, // it works
-		{100<<20 + 1000, true},
-		{100<<20 + 2000, false}, // nothing was left behind since
-		{101 << 20, false},
-		{120 << 20, false},
-		{120<<20 + 1000, true},
+		{0, 100 * mb, 50 * mb, false}, // it works
+		{0, 100*mb + 1000, 50 * mb, true},
+		{0, 200 * mb, 50 * mb, false},
+		{0, 200*mb + 1000, 50 * mb, false}, // it just has
+		{2, 200*mb + 1000, 50 * mb, true},
+		{9, 201 * mb, 50 * mb, false}, // nothing was left behind
+		{0, 220 * mb, 500 * mb, false},
+		{9, 220 * mb, 500 * mb, false}, // little beside what is live
+		{0, 220 * mb, 64 * mb, true},
+		{0, 900 * mb, 1000 * mb, false},
+		{2, 900 * mb, 1000 * mb, false},
+		{9, 900 * mb, 1000 * mb, true},
+		{9, 1900 * mb, 1000 * mb, false},
+		{50, 1900 * mb, 1000 * mb, false},
+		{9, 1900 * mb, 1000 * mb, true},
 	} {
-		if due := r.due(c.allocated); due != c.due {
-			t.Errorf("second %d: %v", i, due)
+		for range c.seconds {
+			if r.due(r.last, 1<<40) {
+				t.Fatalf("step %d: due for nothing", i)
+			}
+		}
+		if due := r.due(c.allocated, c.live); due != c.due {
+			t.Errorf("step %d: %v", i, due)
 		}
 	}
 }

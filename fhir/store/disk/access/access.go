@@ -3,7 +3,6 @@
 package access
 
 import (
-	"bytes"
 	"encoding/binary"
 	"strings"
 
@@ -113,11 +112,20 @@ func (p *Planner) missing(pred *search.Predicate) (*Access, error) {
 		return nil, nil
 	}
 	a := &Access{Name: pred.Param.Code + ":missing", Exact: true, Negate: pred.Values[0].Missing}
-	in := []*definition.SearchParam{pred.Param}
-	if src := p.Defs.Source(p.Type, pred.Param); src != nil {
-		if in = src.Params; src.Target != "" || pred.Param.Type == definition.Composite {
-			return nil, nil // who stands there need not have it
-		}
+	if src := p.Defs.Source(p.Type, pred.Param); src != nil && (src.Target != "" || pred.Param.Type == definition.Composite) {
+		return nil, nil // who stands there need not have it
+	}
+	var err error
+	a.Ranges, err = p.Whole(pred.Param)
+	return a, err
+}
+
+// Whole gives the ranges in which all values of a parameter stand; of references to
+// one type, others may stand there, too.
+func (p *Planner) Whole(param *definition.SearchParam) (all []Range, err error) {
+	in := []*definition.SearchParam{param}
+	if src := p.Defs.Source(p.Type, param); src != nil {
+		in = src.Params
 	}
 	for _, q := range in {
 		list, ok, err := p.List(q.Code)
@@ -125,14 +133,11 @@ func (p *Planner) missing(pred *search.Predicate) (*Access, error) {
 			return nil, err
 		}
 		if ok {
-			a.Ranges = append(a.Ranges, Whole(list))
+			all = append(all, prefixRange(list, false, nil))
 		}
 	}
-	return a, nil
+	return all, nil
 }
-
-// Whole is the range of a whole list.
-func Whole(list []byte) Range { return prefixRange(list, false, nil) }
 
 func prefixRange(prefix []byte, points bool, match func([]byte) bool) Range {
 	return Range{Lo: prefix, Hi: layout.After(prefix), Points: points, Match: match}
@@ -384,15 +389,4 @@ func (p *Planner) LastUpdated(pred *search.Predicate) (*Access, error) {
 		}))
 	}
 	return a, nil
-}
-
-// Contains reports whether the range takes a value of its list.
-func (r *Range) Contains(value []byte) bool {
-	if bytes.Compare(value, r.Lo[4:]) < 0 {
-		return false
-	}
-	if len(r.Hi) >= 4 && bytes.Equal(r.Hi[:4], r.Lo[:4]) && bytes.Compare(value, r.Hi[4:]) >= 0 {
-		return false
-	}
-	return r.Match == nil || r.Match(value)
 }

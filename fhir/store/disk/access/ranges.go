@@ -102,3 +102,14 @@ func canonRange(list []byte, v *search.Value) Range {
 		return hi >= from && lo <= to
 	})
 }
+
+// Contains reports whether the range takes a value of its list.
+func (r *Range) Contains(value []byte) bool {
+	if bytes.Compare(value, r.Lo[4:]) < 0 {
+		return false
+	}
+	if len(r.Hi) >= 4 && bytes.Equal(r.Hi[:4], r.Lo[:4]) && bytes.Compare(value, r.Hi[4:]) >= 0 {
+		return false
+	}
+	return r.Match == nil || r.Match(value)
+}
