@@ -270,7 +270,7 @@ func (s *Store) between(ctx context.Context, fill func(*pebble.Batch) error) err
 	}
 }
 
-// Building lists the parameters that cannot be searched yet, as Type.code.
+// Building lists the parameters whose index is being brought up to date, as Type.code.
 func (s *Store) Building() []string { return s.index.Waiting() }
 
 // Horizon is the oldest T that can be read.

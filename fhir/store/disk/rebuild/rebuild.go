@@ -45,7 +45,7 @@ type Build struct {
 	host  Host
 	table map[string]string
 	state state
-	open  atomic.Pointer[map[string]bool] // lists that cannot be searched yet; nil: all can
+	open  atomic.Pointer[map[string]bool] // lists that cannot be searched yet, true, or are to go; nil: neither
 	chain ledger.Chain
 	row   layout.Row
 	posts layout.Postings
@@ -87,6 +87,9 @@ func Open(h Host, table map[string]string) (*Build, error) {
 	batch := h.DB.NewBatch()
 	err := errors.Join(b.put(batch, stateKey, b.state), b.put(batch, tableKey, table), batch.Commit(pebble.Sync), batch.Close())
 	waiting := map[string]bool{}
+	for _, name := range b.state.Gone {
+		waiting[name] = false
+	}
 	for _, name := range b.state.Lists {
 		waiting[name] = true
 	}
@@ -118,7 +121,8 @@ func (b *Build) put(batch *pebble.Batch, key []byte, v any) error {
 	return batch.Set(key, raw, nil)
 }
 
-// Waiting lists the parameters that cannot be searched yet, as Type.code.
+// Waiting lists the parameters, as Type.code, whose lists are not as they are to be:
+// that cannot be searched yet, or have lists that are to go.
 func (b *Build) Waiting() []string {
 	var out []string
 	if open := b.open.Load(); open != nil {
@@ -140,8 +144,8 @@ func (b *Build) Refuses(q *search.Query) error {
 	if q.Type != "" {
 		types = []fhir.Type{q.Type}
 	}
-	for name := range *open {
-		if t, code, _ := strings.Cut(name, "\x00"); code == "" && (len(types) == 0 || slices.Contains(types, fhir.Type(t))) {
+	for name, wanted := range *open {
+		if t, code, _ := strings.Cut(name, "\x00"); wanted && code == "" && (len(types) == 0 || slices.Contains(types, fhir.Type(t))) {
 			return fhir.Errorf(fhir.Busy, "the index of %s is being built; ask again later", t)
 		}
 	}
@@ -173,9 +177,9 @@ func (b *Build) refuses(open map[string]bool, types []fhir.Type, p *definition.S
 	if p == nil {
 		return nil
 	}
-	for name := range open {
+	for name, wanted := range open {
 		t, code, _ := strings.Cut(name, "\x00")
-		if code == p.Code && (len(types) == 0 || slices.Contains(types, fhir.Type(t))) {
+		if wanted && code == p.Code && (len(types) == 0 || slices.Contains(types, fhir.Type(t))) {
 			return fhir.Errorf(fhir.Busy, "the index of %s is being built for %s; ask again later", p.Code, t)
 		}
 	}

@@ -101,17 +101,23 @@ func TestRebuild(t *testing.T) {
 			}
 			defer s.Close()
 			write(t, w, now, s, 30, rng)
-			for end := time.Now().Add(30 * time.Second); len(s.Building()) > 0; time.Sleep(5 * time.Millisecond) {
-				if time.Now().After(end) {
-					t.Fatalf("still building %v", s.Building())
-				}
-			}
+			built(t, s)
 			if err := s.Check(t.Context()); err != nil {
 				t.Error(err)
 			}
 			same(t, w, now, s, middle.T())
 			same(t, w, now, s, 0)
 		})
+	}
+}
+
+// built waits for the index.
+func built(t *testing.T, s *disk.Store) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); len(s.Building()) > 0; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("still building %v", s.Building())
+		}
 	}
 }
 
@@ -147,14 +153,9 @@ func TestSources(t *testing.T) {
 	same(t, w, o, s, middle.T())
 	write(t, w, o, s, 60, rng)
 	same(t, w, o, s, 0)
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		err := s.Check(t.Context()) // no row is there that does not follow from a resource
-		if err == nil {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal(err)
-		}
+	built(t, s)
+	if err := s.Check(t.Context()); err != nil { // no row is there that does not follow from a resource
+		t.Error(err)
 	}
 	same(t, w, o, s, middle.T())
 	same(t, w, o, s, 0)
