@@ -14,16 +14,24 @@ import (
 )
 
 // gate lets no compaction begin while an engine is opened: Pebble does not wait
-// for those under way when an opening fails. What waits is asked for again at
-// the next flush, and whenever one is done.
+// for those under way when an opening fails. Who was refused waits to be called:
+// he does not ask again.
 type gate struct {
 	pebble.CompactionScheduler
-	open atomic.Bool
+	opened atomic.Bool
+}
+
+// open lets compactions begin, those that wait first.
+func (g *gate) open() {
+	g.opened.Store(true)
+	if ok, grant := g.CompactionScheduler.TrySchedule(); ok {
+		grant.Done() // whoever gives a grant back has it passed on
+	}
 }
 
 // TrySchedule implements pebble.CompactionScheduler.
 func (g *gate) TrySchedule() (bool, pebble.CompactionGrantHandle) {
-	if !g.open.Load() {
+	if !g.opened.Load() {
 		return false, nil
 	}
 	return g.CompactionScheduler.TrySchedule()
@@ -31,7 +39,7 @@ func (g *gate) TrySchedule() (bool, pebble.CompactionGrantHandle) {
 
 // UpdateGetAllowedWithoutPermission implements pebble.CompactionScheduler.
 func (g *gate) UpdateGetAllowedWithoutPermission() {
-	if g.open.Load() {
+	if g.opened.Load() {
 		g.CompactionScheduler.UpdateGetAllowedWithoutPermission()
 	}
 }

@@ -102,8 +102,7 @@ func (s *Store) open() (*life, error) {
 		l.fence.release()
 		return nil, err
 	}
-	after.open.Store(true)
-	after.UpdateGetAllowedWithoutPermission()
+	after.open()
 	return l, nil
 }
 

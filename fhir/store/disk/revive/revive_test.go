@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/prometheus/client_golang/prometheus"
@@ -403,4 +404,62 @@ func TestClockJumps(t *testing.T) {
 		snap.Close()
 	}
 	f.verify()
+}
+
+// refusing lets no compaction begin.
+type refusing struct{ pebble.CompactionScheduler }
+
+func (refusing) TrySchedule() (bool, pebble.CompactionGrantHandle) { return false, nil }
+
+// runs gives the sorted runs that a read of s may look at.
+func runs(t *testing.T, s *disk.Store) int {
+	t.Helper()
+	reg := prometheus.NewPedanticRegistry()
+	if err := reg.Register(s.Metrics()); err != nil {
+		t.Fatal(err)
+	}
+	families, err := reg.Gather()
+	for _, f := range families {
+		if f.GetName() == "hutong_store_read_amplification" {
+			return int(f.GetMetric()[0].GetGauge().GetValue())
+		}
+	}
+	t.Fatalf("no metric (%v)", err)
+	return 0
+}
+
+// TestCompactsWhatItFinds: a store that was closed with much to compact is compacted
+// though nobody writes: writers would wait for ever for a tree whose level 0 is full.
+func TestCompactsWhatItFinds(t *testing.T) {
+	t.Parallel()
+	w, mem := storetest.NewWorld(), vfs.NewMem()
+	o := disk.Options{Extract: w.Extract, VFS: mem, MemTableBytes: 256 << 10}
+	first := o
+	first.Compactions = refusing{pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()}
+	d, err := disk.Open("db", first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i%100 > 0 || runs(t, d) < 12; i++ {
+		op, err := w.Op(fhir.Created, fmt.Sprintf(`{"resourceType":"Patient","id":"p%d","name":[{"text":"%0900d"}]}`, i, i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Commit(t.Context(), store.Tx{Ops: []store.Op{op}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := revive.Open("db", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for end := time.Now().Add(20 * time.Second); runs(t, s.Engine()) > 8; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d sorted runs, and nothing is compacted", runs(t, s.Engine()))
+		}
+	}
 }
