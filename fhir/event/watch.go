@@ -7,6 +7,49 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
+// Held visits the events that the stream holds now, in its order, whoever was
+// delivered them. It is for proofs.
+func (b *Bus) Held(ctx context.Context, visit func(Event)) error {
+	s, err := b.js.Stream(ctx, Stream)
+	if err != nil {
+		return fmt.Errorf("event: stream %s: %w", Stream, err)
+	}
+	c, err := b.js.OrderedConsumer(ctx, Stream, jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		return fmt.Errorf("event: read %s: %w", Stream, err)
+	}
+	last := s.CachedInfo().State.LastSeq
+	for at := uint64(0); at < last; {
+		m, err := c.Next(jetstream.FetchMaxWait(publishTimeout))
+		if err != nil {
+			return fmt.Errorf("event: read %s behind message %d of %d: %w", Stream, at, last, err)
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return fmt.Errorf("event: read %s: %w", Stream, err)
+		}
+		events, err := Read(m.Data())
+		if err != nil {
+			return err
+		}
+		for _, e := range events {
+			visit(e)
+		}
+		at = meta.Sequence.Stream
+	}
+	return nil
+}
+
+// Pending tells where a durable consumer stands.
+func (b *Bus) Pending(ctx context.Context, durable string) (string, error) {
+	c, err := b.js.Consumer(ctx, Stream, durable)
+	if err != nil {
+		return "", fmt.Errorf("event: consumer %s: %w", durable, err)
+	}
+	i := c.CachedInfo()
+	return fmt.Sprintf("delivered to %d, acknowledged to %d, in hand %d, again %d, to come %d", i.Delivered.Stream, i.AckFloor.Stream, i.NumAckPending, i.NumRedelivered, i.NumPending), nil
+}
+
 // Watch delivers the events whose subject matches filter to this process, in
 // the order of the stream, from now on until ctx ends: every node that watches
 // gets every event. It is for what a node keeps in memory and must let go of

@@ -274,7 +274,34 @@ func (l *life) listenTo(ctx context.Context, s store.Store, newest fhir.T) error
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
+	mu.Lock()
+	some := missing > 0
+	mu.Unlock()
+	if err == nil && some {
+		err = l.late(ctx, bus, &mu)
+	}
 	return errors.Join(err, bus.Close(ctx), ctx.Err())
+}
+
+// late tells what of the missing the stream holds all the same.
+func (l *life) late(ctx context.Context, bus *event.Bus, mu *sync.Mutex) error {
+	held, late := 0, 0
+	err := bus.Held(ctx, func(ev event.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		held++
+		e := announced{ev.Key, ev.VersionID, ev.T, ev.Method}
+		if _, known := l.log[e]; known && !l.events[e] {
+			late++
+		}
+		l.events[e] = true
+	})
+	if err != nil {
+		return err
+	}
+	where, err := bus.Pending(ctx, "crash")
+	l.fault("%d of the %d events of the stream were not delivered within %s: %s", late, held, l.silence, where)
+	return err
 }
 
 func openBus(ctx context.Context, s store.Store, dir string) (*event.Bus, error) {
