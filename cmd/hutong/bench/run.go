@@ -61,7 +61,7 @@ type effort struct {
 
 func (e effort) withDefaults() effort {
 	if e == (effort{}) {
-		return effort{lastPage: 1000, lines: 5000, settle: 15 * time.Second, warm: 200 * time.Millisecond, idle: 2 * time.Second}
+		return effort{lastPage: 1000, lines: 5000, settle: 2 * time.Minute, warm: 200 * time.Millisecond, idle: 2 * time.Second}
 	}
 	return e
 }
