@@ -107,9 +107,20 @@ type run struct {
 
 // account adds up stretches and what they cost.
 type account struct {
-	sum            drive.Outcome
+	sum drive.Outcome
+	spent
+}
+
+// spent is what a stretch used.
+type spent struct {
 	server, client time.Duration // CPU
 	machine        time.Duration // CPU of everybody
+	read, written  int64         // the server's, from and to the disk
+}
+
+func (s *spent) add(o spent) {
+	s.server, s.client, s.machine = s.server+o.server, s.client+o.client, s.machine+o.machine
+	s.read, s.written = s.read+o.read, s.written+o.written
 }
 
 // open gives a worker its way to send.
@@ -139,10 +150,7 @@ func (r *run) warm(ctx context.Context, w *workload, length time.Duration) {
 func (r *run) stretch(a *account, send func() *drive.Outcome) {
 	from := r.t.meter()
 	out := send()
-	server, client, all := from.since()
-	a.server += server
-	a.client += client
-	a.machine += all
+	a.add(from.since())
 	a.sum.Add(out)
 	r.sent += out.Tried()
 }
@@ -173,6 +181,7 @@ func (a *account) report() report.Stretch {
 	if sec := a.sum.Elapsed.Seconds(); sec > 0 {
 		s.ServerCores, s.GeneratorCores = a.server.Seconds()/sec, a.client.Seconds()/sec
 		s.OtherCores = max(0, a.machine.Seconds()/sec-s.ServerCores-s.GeneratorCores)
+		s.DiskRead, s.DiskWritten = float64(a.read)/sec, float64(a.written)/sec
 	}
 	return s
 }
@@ -189,25 +198,30 @@ func (t *target) usage() machine.Usage {
 	return u
 }
 
-// meter reads the CPU that target, generator and machine have used.
+// meter reads what target, generator and machine have used.
 type meter struct {
-	t                    *target
-	start                time.Time
-	server, client, busy time.Duration
+	t            *target
+	start        time.Time
+	server       machine.Usage
+	client, busy time.Duration
 }
 
 func (t *target) meter() meter {
-	return meter{t, time.Now(), t.usage().CPU, own().CPU, machine.Busy()}
+	return meter{t, time.Now(), t.usage(), own().CPU, machine.Busy()}
 }
 
-func (m meter) since() (server, client, all time.Duration) {
-	return m.t.usage().CPU - m.server, own().CPU - m.client, machine.Busy() - m.busy
+func (m meter) since() spent {
+	u := m.t.usage()
+	return spent{
+		server: u.CPU - m.server.CPU, client: own().CPU - m.client, machine: machine.Busy() - m.busy,
+		read: u.Read - m.server.Read, written: u.Written - m.server.Written,
+	}
 }
 
 // stretch sums up a special workload that answered so many.
 func (m meter) stretch(answered int) report.Stretch {
 	a := account{sum: drive.Outcome{Answered: answered, Elapsed: time.Since(m.start), Latencies: drive.NewLatencies(), Lag: drive.NewLatencies()}}
-	a.server, a.client, a.machine = m.since()
+	a.spent = m.since()
 	return a.report()
 }
 
@@ -220,19 +234,20 @@ func own() machine.Usage {
 }
 
 // settle waits until the target's process is nearly idle: compactions and
-// followers of an earlier load would cost the next one. It gives up after most.
+// followers of an earlier load would cost the next one, and those that wait for
+// the disk use no CPU. It gives up after most.
 func (t *target) settle(ctx context.Context, most time.Duration) {
 	if t.pid == 0 {
 		return
 	}
-	const look = 300 * time.Millisecond
+	const look, few = 300 * time.Millisecond, 256 << 10
 	for end := time.Now().Add(most); most > 0 && time.Now().Before(end) && ctx.Err() == nil; {
-		before := t.usage().CPU
+		from := t.meter()
 		select {
 		case <-ctx.Done():
 		case <-time.After(look):
 		}
-		if t.usage().CPU-before < look/20 {
+		if s := from.since(); s.server < look/20 && s.read+s.written < few {
 			return
 		}
 	}

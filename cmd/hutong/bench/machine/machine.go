@@ -137,6 +137,7 @@ type Usage struct {
 	CPU     time.Duration
 	RSS     int64 // bytes
 	Peak    int64 // bytes: the highest RSS so far
+	Read    int64 // bytes that the disk had to give: those in the page cache do not count
 	Written int64 // bytes sent to the disk
 }
 
@@ -152,6 +153,7 @@ func Of(pid int) (Usage, error) {
 		return Usage{}, err
 	}
 	u := Usage{CPU: cpu, RSS: kilobytes(dir, "VmRSS"), Peak: kilobytes(dir, "VmHWM")}
+	u.Read, _ = strconv.ParseInt(field(dir+"/io", "read_bytes"), 10, 64)
 	u.Written, _ = strconv.ParseInt(field(dir+"/io", "write_bytes"), 10, 64)
 	return u, nil
 }

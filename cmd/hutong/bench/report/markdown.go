@@ -164,9 +164,9 @@ func (p *page) bound(b *Bound) string {
 	case busy >= 0.85*free:
 		return fmt.Sprintf(p.w.cpuBound, b.ServerCores, b.GeneratorCores, b.OtherCores, b.Cores)
 	case b.Writes:
-		return fmt.Sprintf(p.w.diskBound, busy, free, b.Fsync)
+		return fmt.Sprintf(p.w.diskBound, busy, free, megabytes(int64(b.DiskRead)), megabytes(int64(b.DiskWritten)), b.Fsync)
 	}
-	return fmt.Sprintf(p.w.waitBound, busy, free)
+	return fmt.Sprintf(p.w.waitBound, busy, free, megabytes(int64(b.DiskRead)), megabytes(int64(b.DiskWritten)))
 }
 
 // group writes a number for people: 20,000,000; 7.25.
@@ -213,7 +213,7 @@ func megabytes(n int64) string { return fmt.Sprintf("%.0f MB", float64(n)/1e6) }
 
 func (p *page) results(list []Result) {
 	w := p.w
-	p.table(w.workload, w.closed+" /s", w.units, "p50 / p99", w.cpu, w.cores, w.open+" /s", "p50", "p95", "p99", "p99.9", "max", w.rss, w.errors)
+	p.table(w.workload, w.closed+" /s", w.units, "p50 / p99", w.cpu, w.cores, w.disk, w.open+" /s", "p50", "p95", "p99", "p99.9", "max", w.rss, w.errors)
 	for i := range list {
 		r := &list[i]
 		failed := group(float64(r.Failed()))
@@ -223,16 +223,17 @@ func (p *page) results(list []Result) {
 		if r.FirstError != "" {
 			failed += ": " + r.FirstError
 		}
-		cells := []string{r.Workload, w.none, w.none, w.none, w.none, w.none, w.none}
+		cells := []string{r.Workload, w.none, w.none, w.none, w.none, w.none, w.none, w.none}
 		if c := &r.Closed; c.Answered > 0 {
 			cells = []string{
 				r.Workload, group(c.Rate), group(r.Units()) + " " + r.Unit, fmt.Sprintf("%.2f / %.2f", c.Latency.P50, c.Latency.P99),
-				fmt.Sprintf("%.3f", c.CPU), fmt.Sprintf("%.2f + %.2f", c.ServerCores, c.GeneratorCores), w.none,
+				fmt.Sprintf("%.3f", c.CPU), fmt.Sprintf("%.2f + %.2f", c.ServerCores, c.GeneratorCores),
+				fmt.Sprintf("%.0f + %.0f", c.DiskRead/1e6, c.DiskWritten/1e6), w.none,
 			}
 		}
 		open := []string{w.none, w.none, w.none, w.none, w.none}
 		if r.Open.Answered > 0 {
-			cells[6], open = group(r.Open.Target), percentiles(r.Open.Latency)
+			cells[7], open = group(r.Open.Target), percentiles(r.Open.Latency)
 		}
 		p.row(append(append(cells, open...), megabytes(r.RSS), failed)...)
 	}

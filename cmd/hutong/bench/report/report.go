@@ -84,7 +84,9 @@ type Stretch struct {
 	CPU            float64           `json:"serverCPUmsPerRequest"`
 	ServerCores    float64           `json:"serverCores"` // busy, on average
 	GeneratorCores float64           `json:"generatorCores"`
-	OtherCores     float64           `json:"otherCores"` // what else the machine did meanwhile
+	OtherCores     float64           `json:"otherCores"`                // what else the machine did meanwhile
+	DiskRead       float64           `json:"diskReadBytesPerSecond"`    // the server's; what the page cache gives does not count
+	DiskWritten    float64           `json:"diskWrittenBytesPerSecond"` // logs, flushes and compactions
 }
 
 // Units is the throughput in the workload's own unit.

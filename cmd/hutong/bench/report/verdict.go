@@ -53,6 +53,8 @@ type Bound struct {
 	GeneratorCores float64 `json:"generatorCores"`
 	OtherCores     float64 `json:"otherCores"`
 	Cores          int     `json:"cores"`
+	DiskRead       float64 `json:"diskReadBytesPerSecond"`
+	DiskWritten    float64 `json:"diskWrittenBytesPerSecond"`
 	Fsync          float64 `json:"fsyncPerSecond"`
 	Writes         bool    `json:"writes"`
 	Failed         int     `json:"failed"`
@@ -74,6 +76,7 @@ func (r *Report) Judge(s *Scale, list []Floor, writes func(string) bool) []Verdi
 		if res != nil {
 			v.Bound = Bound{
 				ServerCores: res.Closed.ServerCores, GeneratorCores: res.Closed.GeneratorCores, OtherCores: res.Closed.OtherCores, Cores: r.Machine.Cores,
+				DiskRead: res.Closed.DiskRead, DiskWritten: res.Closed.DiskWritten,
 				Fsync: r.Machine.Fsync.PerSecond, Writes: writes(f.Workload), Failed: res.Failed(), FirstError: res.FirstError,
 			}
 		}

@@ -1,11 +1,13 @@
 package revive
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -14,19 +16,44 @@ import (
 )
 
 // gate lets no compaction begin while an engine is opened: Pebble does not wait
-// for those under way when an opening fails. Who was refused waits to be called:
-// he does not ask again.
+// for those under way when an opening fails. Who was refused waits to be called,
+// as he does not ask again: neither then, nor when a growing backlog raises the
+// number of compactions that may run at once while one of them takes long.
 type gate struct {
 	pebble.CompactionScheduler
 	opened atomic.Bool
+	stop   context.CancelFunc
+	calls  sync.WaitGroup
 }
 
-// open lets compactions begin, those that wait first.
+// callEvery is how often those who wait are looked after.
+const callEvery = 100 * time.Millisecond
+
+// open lets compactions begin, those that wait first, until Unregister.
 func (g *gate) open() {
 	g.opened.Store(true)
-	if ok, grant := g.CompactionScheduler.TrySchedule(); ok {
-		grant.Done() // whoever gives a grant back has it passed on
+	ctx, stop := context.WithCancel(context.Background())
+	g.stop = stop
+	g.calls.Go(func() {
+		for ctx.Err() == nil {
+			if ok, grant := g.CompactionScheduler.TrySchedule(); ok {
+				grant.Done() // whoever gives a grant back has it passed on
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(callEvery):
+			}
+		}
+	})
+}
+
+// Unregister implements pebble.CompactionScheduler.
+func (g *gate) Unregister() {
+	if g.stop != nil {
+		g.stop()
 	}
+	g.CompactionScheduler.Unregister()
+	g.calls.Wait()
 }
 
 // TrySchedule implements pebble.CompactionScheduler.
