@@ -207,7 +207,8 @@ func (x *session) rest(ctx context.Context, s *server, t *target, sc *report.Sca
 		return ctx.Err()
 	case <-time.After(x.idle):
 	}
-	sc.Store.ColdStartMs, sc.Store.IdleRSS = ms(cold), t.usage().RSS
+	at := t.usage()
+	sc.Store.ColdStartMs, sc.Store.IdleRSS, sc.Store.IdleFiles = ms(cold), at.RSS, at.Files
 	x.say("%.0f B a resource (%.0f MB of it are logs), cold start %.0f ms, idle RSS %.0f MB", sc.Store.BytesPerResource, float64(logs)/1e6, sc.Store.ColdStartMs, float64(sc.Store.IdleRSS)/1e6)
 	return nil
 }

@@ -136,6 +136,7 @@ func DiskUsage(dir, suffix string) (bytes, some int64, err error) {
 type Usage struct {
 	CPU     time.Duration
 	RSS     int64 // bytes
+	Files   int64 // of RSS: pages of files, as of the binary, that the kernel can drop
 	Peak    int64 // bytes: the highest RSS so far
 	Read    int64 // bytes that the disk had to give: those in the page cache do not count
 	Written int64 // bytes sent to the disk
@@ -152,7 +153,7 @@ func Of(pid int) (Usage, error) {
 	if err != nil {
 		return Usage{}, err
 	}
-	u := Usage{CPU: cpu, RSS: kilobytes(dir, "VmRSS"), Peak: kilobytes(dir, "VmHWM")}
+	u := Usage{CPU: cpu, RSS: kilobytes(dir, "VmRSS"), Files: kilobytes(dir, "RssFile"), Peak: kilobytes(dir, "VmHWM")}
 	u.Read, _ = strconv.ParseInt(field(dir+"/io", "read_bytes"), 10, 64)
 	u.Written, _ = strconv.ParseInt(field(dir+"/io", "write_bytes"), 10, 64)
 	return u, nil

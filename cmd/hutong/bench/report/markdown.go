@@ -197,8 +197,8 @@ func (p *page) scale(s *Scale) {
 	p.heading(2, p.w.workloads, group(float64(s.Patients)), group(float64(s.Resources)))
 	p.load(p.w.loading, &s.Load)
 	if s.Store.BytesPerResource > 0 {
-		fmt.Fprintf(p, "- %s: %.0f B (logs: %s in all) + %.0f B (NATS) / %s, cold start %.0f ms (empty %.0f ms), idle RSS %s, peak RSS %s\n", p.w.storage, s.Store.BytesPerResource, megabytes(s.Store.LogBytes),
-			s.Store.EventsPerResource, p.w.resources, s.Store.ColdStartMs, s.Store.EmptyStartMs, megabytes(s.Store.IdleRSS), megabytes(s.Store.PeakRSS))
+		fmt.Fprintf(p, "- %s: %.0f B (logs: %s in all) + %.0f B (NATS) / %s, cold start %.0f ms (empty %.0f ms), idle RSS %s (%s), peak RSS %s\n", p.w.storage, s.Store.BytesPerResource, megabytes(s.Store.LogBytes),
+			s.Store.EventsPerResource, p.w.resources, s.Store.ColdStartMs, s.Store.EmptyStartMs, megabytes(s.Store.IdleRSS), fmt.Sprintf(p.w.files, megabytes(s.Store.IdleFiles)), megabytes(s.Store.PeakRSS))
 	}
 	p.WriteString("\n" + p.w.workloadsIntro + "\n\n")
 	p.results(s.Results)

@@ -53,6 +53,7 @@ type Store struct {
 	ColdStartMs       float64 `json:"coldStartMs"`           // from the start of the process to ready
 	EmptyStartMs      float64 `json:"emptyStartMs"`          // the same, no data yet
 	IdleRSS           int64   `json:"idleRSSBytes"`          // a few seconds after the cold start
+	IdleFiles         int64   `json:"idleRSSOfFilesBytes"`   // part of it: clean pages of the binary, above all
 	PeakRSS           int64   `json:"peakRSSBytes"`          // the highest of the whole run
 }
 

@@ -6,7 +6,7 @@ type words struct {
 	floor, measured, want, latency, verdict, bound                                                                                                            string
 	met, missed, unmeasured, none                                                                                                                             string
 	workload, closed, units, open, rate, errors, cpu, cores, disk, rss, patients, resources                                                                   string
-	failed, cpuBound, diskBound, waitBound, unsent                                                                                                            string
+	failed, cpuBound, diskBound, waitBound, unsent, files                                                                                                     string
 }
 
 var english = words{
@@ -20,7 +20,7 @@ var english = words{
 	met: "met", missed: "missed: %s", unmeasured: "not measured", none: "–",
 	workload: "workload", closed: "closed loop", units: "throughput", open: "open loop", rate: "rate", errors: "failed", cpu: "CPU ms", cores: "cores", disk: "disk MB/s", rss: "RSS", patients: "patients", resources: "resources",
 	failed: "%d requests failed: %s", cpuBound: "CPU: server %.2f + generator %.2f + others %.2f of %d cores", diskBound: "waiting for commits: %.2f of %.2f free cores busy, %s/s read and %s/s written, the disk does %.0f fsyncs/s",
-	waitBound: "waiting, not CPU: %.2f of %.2f free cores busy, %s/s read and %s/s written", unsent: "%d never sent",
+	waitBound: "waiting, not CPU: %.2f of %.2f free cores busy, %s/s read and %s/s written", unsent: "%d never sent", files: "%s of it pages of files",
 }
 
 var chinese = words{
@@ -34,5 +34,5 @@ var chinese = words{
 	met: "达标", missed: "未达标：%s", unmeasured: "未测", none: "–",
 	workload: "负载", closed: "闭环", units: "吞吐", open: "开环", rate: "速率", errors: "失败", cpu: "CPU 毫秒", cores: "核", disk: "磁盘 MB/s", rss: "内存", patients: "患者", resources: "资源",
 	failed: "%d 个请求失败：%s", cpuBound: "CPU：服务端 %.2f + 发生器 %.2f + 其他 %.2f，共 %d 核", diskBound: "等待提交：%.2f/%.2f 可用核忙，每秒读 %s、写 %s，磁盘每秒 %.0f 次 fsync",
-	waitBound: "等待而非 CPU：%.2f/%.2f 可用核忙，每秒读 %s、写 %s", unsent: "%d 个未发出",
+	waitBound: "等待而非 CPU：%.2f/%.2f 可用核忙，每秒读 %s、写 %s", unsent: "%d 个未发出", files: "其中文件页 %s",
 }
