@@ -22,6 +22,7 @@ import (
 type gate struct {
 	pebble.CompactionScheduler
 	opened atomic.Bool
+	tree   atomic.Pointer[pebble.DBForCompaction]
 	stop   context.CancelFunc
 	calls  sync.WaitGroup
 }
@@ -54,6 +55,19 @@ func (g *gate) Unregister() {
 	}
 	g.CompactionScheduler.Unregister()
 	g.calls.Wait()
+}
+
+// Register implements pebble.CompactionScheduler.
+func (g *gate) Register(goroutines int, tree pebble.DBForCompaction) {
+	g.tree.Store(&tree)
+	g.CompactionScheduler.Register(goroutines, tree)
+}
+
+// behind tells whether there is a backlog, for which more than one compaction may
+// run at once.
+func (g *gate) behind() bool {
+	tree := g.tree.Load()
+	return tree == nil || (*tree).GetAllowedWithoutPermission() > 1
 }
 
 // TrySchedule implements pebble.CompactionScheduler.

@@ -44,12 +44,18 @@ func TestCallsWhoWaits(t *testing.T) {
 	if ok, _ := g.TrySchedule(); ok {
 		t.Fatal("two compactions run, one may")
 	}
+	if g.behind() {
+		t.Error("a backlog, though one compaction may run")
+	}
 	tree.ran.Store(0)
 	tree.allowed.Store(2)
 	for end := time.Now().Add(20 * time.Second); tree.ran.Load() == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the second compaction was never called")
 		}
+	}
+	if !g.behind() {
+		t.Error("no backlog, though two compactions may run")
 	}
 	g.Unregister()
 	if ok, _ := g.TrySchedule(); ok {

@@ -22,6 +22,7 @@ import (
 	"hutong/fhir"
 	"hutong/fhir/store"
 	"hutong/fhir/store/disk"
+	"hutong/fhir/store/disk/pace"
 )
 
 // Store is the engine of a directory, whichever lives now. It implements
@@ -42,6 +43,7 @@ type Store struct {
 type life struct {
 	*disk.Store
 	fence *fence
+	pace  *pace.FS
 }
 
 var _ store.Store = (*Store)(nil)
@@ -87,9 +89,9 @@ func Open(dir string, o disk.Options) (*Store, error) {
 func (s *Store) open() (*life, error) {
 	l := &life{fence: newFence(s.fs)}
 	o := s.opts
-	o.VFS = l.fence
 	after := &gate{CompactionScheduler: pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()}
-	o.Compactions = after
+	l.pace = pace.New(l.fence, after.behind)
+	o.VFS, o.Compactions = l.pace, after
 	opened := make(chan error, 1)
 	go func() {
 		err := errStuck
@@ -174,6 +176,7 @@ func (s *Store) beyond(l *life) string {
 // retire waits for the calls that still read by a replaced engine, then
 // releases its files.
 func retire(l *life) {
+	l.pace.Stop()
 	_ = l.Close() // tells of the failure that everybody knows
 	l.fence.release()
 }
@@ -225,6 +228,7 @@ func (s *Store) probe() error {
 // Close ends recovery and closes the engine.
 func (s *Store) Close() error {
 	s.stop()
+	s.lives.Load().pace.Stop()
 	err := s.Engine().Close()
 	s.wg.Wait()
 	s.lives.Load().fence.close()
