@@ -168,8 +168,10 @@ type Flat struct {
 	Workload string  `json:"workload"`
 	From     int     `json:"fromPatients"`
 	To       int     `json:"toPatients"`
-	CPU      float64 `json:"cpuRatio"` // server CPU a request, larger over smaller
-	P50      float64 `json:"p50Ratio"` // open loop at the same rate
+	CPU      float64 `json:"cpuRatio"`                  // server CPU a request, larger over smaller
+	P50      float64 `json:"p50Ratio"`                  // open loop at the same rate
+	Read     float64 `json:"diskReadBytesPerSecond"`    // by the larger's server meanwhile
+	Written  float64 `json:"diskWrittenBytesPerSecond"` // reads write nothing: by compactions
 }
 
 // Flatness compares a region with a smaller one, each query sent to both in
@@ -182,7 +184,7 @@ func Flatness(small, large *Scale) []Flat {
 		if b == nil || a.Failed()+b.Failed() > 0 || a.Open.Answered == 0 || b.Open.Answered == 0 {
 			continue
 		}
-		out = append(out, Flat{a.Workload, small.Patients, large.Patients, over(b.Open.CPU, a.Open.CPU), over(b.Open.Latency.P50, a.Open.Latency.P50)})
+		out = append(out, Flat{a.Workload, small.Patients, large.Patients, over(b.Open.CPU, a.Open.CPU), over(b.Open.Latency.P50, a.Open.Latency.P50), b.Open.DiskRead, b.Open.DiskWritten})
 	}
 	return out
 }

@@ -24,7 +24,7 @@ func result(name string, rate, per, target, p50, cpu float64) report.Result {
 	return report.Result{
 		Workload: name, Unit: "resources", Per: per,
 		Closed: report.Stretch{Rate: rate, Answered: 100, Latency: l, CPU: cpu, ServerCores: 1.5, GeneratorCores: 0.4},
-		Open:   report.Stretch{Target: target, Rate: target, Answered: 100, Latency: l, CPU: cpu},
+		Open:   report.Stretch{Target: target, Rate: target, Answered: 100, Latency: l, CPU: cpu, DiskRead: 3e6, DiskWritten: 5e5},
 	}
 }
 
@@ -108,7 +108,7 @@ func TestFlatness(t *testing.T) {
 	a := report.Scale{Patients: 10, Results: []report.Result{result("same", 9, 1, 5, 1, 2), result("failed", 9, 1, 5, 1, 2), result("gone", 9, 1, 5, 1, 2)}}
 	b := report.Scale{Patients: 100, Results: []report.Result{result("same", 9, 1, 5, 1.5, 3), result("failed", 9, 1, 5, 1, 1)}}
 	b.Results[1].Open.Failed = 1
-	want := []report.Flat{{"same", 10, 100, 1.5, 1.5}}
+	want := []report.Flat{{"same", 10, 100, 1.5, 1.5, 3e6, 5e5}}
 	if got := report.Flatness(&a, &b); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
@@ -135,7 +135,7 @@ func TestMarkdown(t *testing.T) {
 		"| $import | ≥ 25,000 resources/s | 20,000 resources/s | – | **missed: −20.0 %** |",
 		"| $everything of 1,000 resources | ≤ 8 ms | 9 ms | – | **missed: ×1.12** |",
 		"| Idle RSS | ≤ 100 MB | 90 MB | – | met | – |",
-		"| read | 1,000 → 10,000 | 1.20 | 2.00 |",
+		"| read | 1,000 → 10,000 | 1.20 | 2.00 | 3.0 + 0.5 |",
 		"| import | 4 | 20,000 resources |",
 		"- synthea: no --bundles",
 		"2 × CPU | X",
