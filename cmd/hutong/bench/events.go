@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -61,7 +58,7 @@ func events(ctx context.Context, t *target, seed uint64, url string, length time
 		return out, err
 	}
 	r := &run{t: t, next: next, result: out}
-	r.stretch(&r.paced, func() *drive.Outcome {
+	r.stretch(ctx, &r.paced, func() *drive.Outcome {
 		return drive.Open(ctx, r.open, eventRate, inFlight, 0, length, length+10*time.Second)
 	})
 	heard.wait(ctx, r.paced.sum.Answered, 10*time.Second)
@@ -79,24 +76,13 @@ func events(ctx context.Context, t *target, seed uint64, url string, length time
 // stream that it does not know it announces everything again. A server that
 // does not tell is not waited for.
 func caughtUp(ctx context.Context, url string, most time.Duration) error {
-	const lag = "\nhutong_event_tail_lag_seconds "
 	zeros := 0 // in a row: right after the start nothing is known to be late
 	for end := time.Now().Add(most); ; {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/metrics", nil)
+		lag, err := figure(ctx, url+"/metrics", "hutong_event_tail_lag_seconds")
 		if err != nil {
 			return err
 		}
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return err
-		}
-		text, err := io.ReadAll(res.Body)
-		res.Body.Close()
-		if err != nil {
-			return err
-		}
-		_, rest, told := strings.Cut(string(text), lag)
-		if value, _, _ := strings.Cut(rest, "\n"); !told || value == "0" {
+		if lag == 0 {
 			zeros++
 		} else {
 			zeros = 0

@@ -52,7 +52,7 @@ func (st *stretches) measure(ctx context.Context, w workload, seed uint64, targe
 	part := st.closed / time.Duration(st.slices)
 	for range st.slices {
 		for _, r := range runs {
-			r.stretch(&r.closed, func() *drive.Outcome { return drive.Closed(ctx, r.open, w.clients, r.sent, part) })
+			r.stretch(ctx, &r.closed, func() *drive.Outcome { return drive.Closed(ctx, r.open, w.clients, r.sent, part) })
 		}
 	}
 	rate := 0.0
@@ -63,7 +63,7 @@ func (st *stretches) measure(ctx context.Context, w workload, seed uint64, targe
 		part, grace := st.open/time.Duration(st.slices), st.open+10*time.Second
 		for range st.slices {
 			for _, r := range runs {
-				r.stretch(&r.paced, func() *drive.Outcome { return drive.Open(ctx, r.open, rate, inFlight, r.sent, part, grace) })
+				r.stretch(ctx, &r.paced, func() *drive.Outcome { return drive.Open(ctx, r.open, rate, inFlight, r.sent, part, grace) })
 			}
 		}
 	}
@@ -107,19 +107,21 @@ type run struct {
 
 // account adds up stretches and what they cost.
 type account struct {
-	sum drive.Outcome
+	sum   drive.Outcome
+	turns []float64 // the server's CPU a request, ms, stretch by stretch
 	spent
 }
 
 // spent is what a stretch used.
 type spent struct {
 	server, client time.Duration // CPU
+	collecting     time.Duration // the server's of these, for its garbage; by its runtime's estimate
 	machine        time.Duration // CPU of everybody
 	read, written  int64         // the server's, from and to the disk
 }
 
 func (s *spent) add(o spent) {
-	s.server, s.client, s.machine = s.server+o.server, s.client+o.client, s.machine+o.machine
+	s.server, s.client, s.machine, s.collecting = s.server+o.server, s.client+o.client, s.machine+o.machine, s.collecting+o.collecting
 	s.read, s.written = s.read+o.read, s.written+o.written
 }
 
@@ -147,11 +149,17 @@ func (r *run) warm(ctx context.Context, w *workload, length time.Duration) {
 	}
 }
 
-func (r *run) stretch(a *account, send func() *drive.Outcome) {
+func (r *run) stretch(ctx context.Context, a *account, send func() *drive.Outcome) {
+	collected := r.t.collecting(ctx)
 	from := r.t.meter()
 	out := send()
-	a.add(from.since())
+	s := from.since()
+	s.collecting = r.t.collecting(ctx) - collected
+	a.add(s)
 	a.sum.Add(out)
+	if out.Answered > 0 {
+		a.turns = append(a.turns, s.server.Seconds()*1e3/float64(out.Answered))
+	}
 	r.sent += out.Tried()
 }
 
@@ -177,6 +185,10 @@ func (a *account) report() report.Stretch {
 	}
 	if a.sum.Answered > 0 {
 		s.CPU = a.server.Seconds() * 1e3 / float64(a.sum.Answered)
+		s.Collecting = a.collecting.Seconds() * 1e3 / float64(a.sum.Answered)
+	}
+	if len(a.turns) > 1 {
+		s.Turns = a.turns
 	}
 	if sec := a.sum.Elapsed.Seconds(); sec > 0 {
 		s.ServerCores, s.GeneratorCores = a.server.Seconds()/sec, a.client.Seconds()/sec
@@ -196,6 +208,16 @@ func (t *target) usage() machine.Usage {
 		return machine.Usage{} // no /proc: the report has no such figures
 	}
 	return u
+}
+
+// collecting is the CPU that the target's process spent on its garbage, as far as
+// its metrics tell.
+func (t *target) collecting(ctx context.Context) time.Duration {
+	if t.about == "" {
+		return 0
+	}
+	s, _ := figure(ctx, t.about, "go_cpu_classes_gc_total_cpu_seconds_total") // a figure more or less: not worth the run
+	return time.Duration(s * float64(time.Second))
 }
 
 // meter reads what target, generator and machine have used.

@@ -43,7 +43,7 @@ func (x *session) target(s *server) (*target, error) {
 	}
 	return &target{
 		name: "hutong", client: clients[writer], as: func(name string) *drive.Client { return clients[name] },
-		pid: s.pid(), pprof: s.pprof, org: writerOrg, epoch: time.Now().Unix(),
+		pid: s.pid(), pprof: s.pprof, about: s.url() + "/metrics", org: writerOrg, epoch: time.Now().Unix(),
 	}, nil
 }
 
@@ -109,8 +109,14 @@ func (x *session) region(ctx context.Context, dir string, sc *report.Scale) (s *
 	return s, t, x.keep(sc.Patients, data, k)
 }
 
-// turns is how often smallest and large region take turns at a workload.
-const turns = 4
+// Flatness looks for a difference of hundredths, which one collection of garbage more or
+// less would hide: so its stretches are longer than another workload's, in many turns. A
+// turn is shorter than the second at rest after which a server gives memory back.
+const (
+	patience = 4
+	turn     = 750 * time.Millisecond
+	fewTurns = 4
+)
 
 // flat sends the queries whose work does not grow with the region to a server of the
 // smallest region and to this one, in turns: the machine's own speed changes from
@@ -132,7 +138,8 @@ func (x *session) flat(ctx context.Context, t *target, patients int) (err error)
 		return err
 	}
 	beside.restarted(s)
-	st := stretches{closed: x.st.closed, open: x.st.open, warm: x.st.warm, slices: turns, rates: map[string]float64{}}
+	st := stretches{closed: patience / 2 * x.st.closed, open: patience * x.st.open, warm: x.st.warm, rates: map[string]float64{}}
+	st.slices = max(fewTurns, int(st.open/turn))
 	targets := []*target{beside, t}
 	for _, w := range x.plain() {
 		if w.grows || w.batch || w.writes || !x.cmd.wants(w.name) {
@@ -148,7 +155,7 @@ func (x *session) flat(ctx context.Context, t *target, patients int) (err error)
 	x.rep.Flatness = append(x.rep.Flatness, report.Flatness(&small, &large)...)
 	for _, f := range x.rep.Flatness {
 		if f.To == patients {
-			x.say("  %-13s %.2f times the CPU and %.2f times the p50 of %d patients", f.Workload, f.CPU, f.P50, f.From)
+			x.say("  %-13s %.3f ± %.3f times the CPU (%+.3f by collecting garbage) and %.2f times the p50 of %d patients", f.Workload, f.CPU, f.CPUError, f.Collecting, f.P50, f.From)
 		}
 	}
 	return nil

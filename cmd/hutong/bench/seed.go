@@ -26,6 +26,7 @@ type target struct {
 	sample *sample
 	pid    int    // of its process, 0 where that is not known
 	pprof  string // address of its profiles, "" for none
+	about  string // URL of its metrics, "" for none
 	org    string // the hospital as which writes are made
 	epoch  int64  // tells the record numbers of this run from those of others
 	met    int    // strangers who were asked for

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -28,7 +29,8 @@ func (e *Exchange) openHTTP(context.Context) error {
 	if err := r.SetTrustedProxies(nil); err != nil {
 		return err
 	}
-	e.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	collecting := collectors.WithGoCollectorRuntimeMetrics(collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile("^/cpu/classes/gc/total:cpu-seconds$")})
+	e.metrics.MustRegister(collectors.NewGoCollector(collecting), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if engine, ok := e.Store.(interface{ Metrics() prometheus.Collector }); ok {
 		e.metrics.MustRegister(engine.Metrics())
 	}

@@ -187,9 +187,9 @@ func (p *page) flatness(r *Report) {
 	}
 	p.heading(2, "%s", p.w.flat)
 	p.WriteString(p.w.flatIntro + "\n\n")
-	p.table(p.w.workload, p.w.patients, p.w.cpu, "p50", p.w.disk)
+	p.table(p.w.workload, p.w.patients, p.w.cpu, p.w.garbage, "p50", p.w.disk)
 	for _, f := range r.Flatness {
-		p.row(f.Workload, group(float64(f.From))+" → "+group(float64(f.To)), fmt.Sprintf("%.2f", f.CPU), fmt.Sprintf("%.2f", f.P50), fmt.Sprintf("%.1f + %.1f", f.Read/1e6, f.Written/1e6))
+		p.row(f.Workload, group(float64(f.From))+" → "+group(float64(f.To)), fmt.Sprintf("%.3f ± %.3f", f.CPU, f.CPUError), fmt.Sprintf("%+.3f", f.Collecting), fmt.Sprintf("%.2f", f.P50), fmt.Sprintf("%.1f + %.1f", f.Read/1e6, f.Written/1e6))
 	}
 }
 

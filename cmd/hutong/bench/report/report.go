@@ -4,6 +4,7 @@ package report
 
 import (
 	"encoding/json"
+	"math"
 
 	"hutong/cmd/hutong/bench/drive"
 	"hutong/cmd/hutong/bench/machine"
@@ -83,7 +84,9 @@ type Stretch struct {
 	Latency        drive.Percentiles `json:"latencyMs"`
 	SendLagP99     float64           `json:"sendLagP99Ms,omitempty"`
 	CPU            float64           `json:"serverCPUmsPerRequest"`
-	ServerCores    float64           `json:"serverCores"` // busy, on average
+	Collecting     float64           `json:"collectingCPUmsPerRequest,omitempty"` // of CPU, for garbage, as the server's runtime estimates it
+	Turns          []float64         `json:"serverCPUmsOfTurns,omitempty"`        // CPU, turn by turn
+	ServerCores    float64           `json:"serverCores"`                         // busy, on average
 	GeneratorCores float64           `json:"generatorCores"`
 	OtherCores     float64           `json:"otherCores"`                // what else the machine did meanwhile
 	DiskRead       float64           `json:"diskReadBytesPerSecond"`    // the server's; what the page cache gives does not count
@@ -165,13 +168,15 @@ func over(a, b float64) float64 {
 
 // Flat tells by how much a workload slows from the smallest region to a larger one.
 type Flat struct {
-	Workload string  `json:"workload"`
-	From     int     `json:"fromPatients"`
-	To       int     `json:"toPatients"`
-	CPU      float64 `json:"cpuRatio"`                  // server CPU a request, larger over smaller
-	P50      float64 `json:"p50Ratio"`                  // open loop at the same rate
-	Read     float64 `json:"diskReadBytesPerSecond"`    // by the larger's server meanwhile
-	Written  float64 `json:"diskWrittenBytesPerSecond"` // reads write nothing: by compactions
+	Workload   string  `json:"workload"`
+	From       int     `json:"fromPatients"`
+	To         int     `json:"toPatients"`
+	CPU        float64 `json:"cpuRatio"`                  // server CPU a request, larger over smaller
+	CPUError   float64 `json:"cpuRatioStandardError"`     // by the spread of the turns
+	Collecting float64 `json:"collectingShareOfRatio"`    // of the ratio's distance from 1, what garbage costs more
+	P50        float64 `json:"p50Ratio"`                  // open loop at the same rate
+	Read       float64 `json:"diskReadBytesPerSecond"`    // by the larger's server meanwhile
+	Written    float64 `json:"diskWrittenBytesPerSecond"` // reads write nothing: by compactions
 }
 
 // Flatness compares a region with a smaller one, each query sent to both in
@@ -184,9 +189,31 @@ func Flatness(small, large *Scale) []Flat {
 		if b == nil || a.Failed()+b.Failed() > 0 || a.Open.Answered == 0 || b.Open.Answered == 0 {
 			continue
 		}
-		out = append(out, Flat{a.Workload, small.Patients, large.Patients, over(b.Open.CPU, a.Open.CPU), over(b.Open.Latency.P50, a.Open.Latency.P50), b.Open.DiskRead, b.Open.DiskWritten})
+		f := Flat{
+			Workload: a.Workload, From: small.Patients, To: large.Patients, CPU: over(b.Open.CPU, a.Open.CPU), P50: over(b.Open.Latency.P50, a.Open.Latency.P50),
+			Read: b.Open.DiskRead, Written: b.Open.DiskWritten,
+		}
+		f.CPUError = f.CPU * spread(b.Open.Turns, a.Open.Turns)
+		if a.Open.CPU > 0 {
+			f.Collecting = (b.Open.Collecting - a.Open.Collecting) / a.Open.CPU
+		}
+		out = append(out, f)
 	}
 	return out
+}
+
+// spread is the relative standard error of the ratio of two servers that took turns,
+// 0 where that is not known.
+func spread(b, a []float64) float64 {
+	if len(a) != len(b) || len(a) < 2 {
+		return 0
+	}
+	sum, squares, n := 0.0, 0.0, float64(len(a))
+	for i := range a {
+		d := math.Log(b[i] / a[i])
+		sum, squares = sum+d, squares+d*d
+	}
+	return math.Sqrt(max(0, squares-sum*sum/n) / (n - 1) / n)
 }
 
 // JSON is the machine's form of the report.

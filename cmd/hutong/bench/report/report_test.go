@@ -108,9 +108,28 @@ func TestFlatness(t *testing.T) {
 	a := report.Scale{Patients: 10, Results: []report.Result{result("same", 9, 1, 5, 1, 2), result("failed", 9, 1, 5, 1, 2), result("gone", 9, 1, 5, 1, 2)}}
 	b := report.Scale{Patients: 100, Results: []report.Result{result("same", 9, 1, 5, 1.5, 3), result("failed", 9, 1, 5, 1, 1)}}
 	b.Results[1].Open.Failed = 1
-	want := []report.Flat{{"same", 10, 100, 1.5, 1.5, 3e6, 5e5}}
+	want := []report.Flat{{Workload: "same", From: 10, To: 100, CPU: 1.5, P50: 1.5, Read: 3e6, Written: 5e5}}
 	if got := report.Flatness(&a, &b); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
+	}
+
+	// The error comes from what the turns' ratios differ by, not from what the machine's
+	// speed did between two turns; garbage is a share of what the smaller takes.
+	small, large := &a.Results[0].Open, &b.Results[0].Open
+	small.Collecting, large.Collecting = 0.2, 0.5
+	for _, c := range []struct {
+		small, large []float64
+		want         float64
+	}{
+		{[]float64{1, 2, 4}, []float64{1.5, 3, 6}, 0},
+		{[]float64{2, 2}, []float64{2, 4}, 1.5 * math.Ln2 / 2},
+		{[]float64{2}, []float64{4}, 0},
+		{[]float64{2, 2}, []float64{2, 4, 4}, 0},
+	} {
+		small.Turns, large.Turns = c.small, c.large
+		if f := report.Flatness(&a, &b)[0]; math.Abs(f.CPUError-c.want) > 1e-9 || math.Abs(f.Collecting-0.15) > 1e-9 {
+			t.Errorf("turns %v, %v: %+v, want an error of %g", c.small, c.large, f, c.want)
+		}
 	}
 }
 
@@ -135,7 +154,7 @@ func TestMarkdown(t *testing.T) {
 		"| $import | ≥ 25,000 resources/s | 20,000 resources/s | – | **missed: −20.0 %** |",
 		"| $everything of 1,000 resources | ≤ 8 ms | 9 ms | – | **missed: ×1.12** |",
 		"| Idle RSS | ≤ 100 MB | 90 MB | – | met | – |",
-		"| read | 1,000 → 10,000 | 1.20 | 2.00 | 3.0 + 0.5 |",
+		"| read | 1,000 → 10,000 | 1.200 ± 0.000 | +0.000 | 2.00 | 3.0 + 0.5 |",
 		"| import | 4 | 20,000 resources |",
 		"- synthea: no --bundles",
 		"2 × CPU | X",
