@@ -385,7 +385,7 @@ func TestRates(t *testing.T) {
 		{"before is too much now", 0, 70, []int{80}, 56},
 		{"the slowest of two, and no floor", 100, 0, []int{400, 200}, 140},
 	} {
-		st := &stretches{floors: map[string]float64{"w": c.floor}, rates: map[string]float64{"w": c.old}}
+		st := &stretches{floors: map[string]float64{"w": c.floor}, rates: map[string]float64{"w": c.old}, share: 0.7}
 		var runs []*run
 		for _, n := range c.took {
 			runs = append(runs, saturated(n))

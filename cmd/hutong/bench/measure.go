@@ -36,6 +36,7 @@ type stretches struct {
 	slices       int                // how often the targets take turns
 	floors       map[string]float64 // rates that floors name
 	rates        map[string]float64 // open-loop rates of the smaller scale, so that latencies compare
+	share        float64            // of saturation, where neither tells the rate
 }
 
 // measure runs a workload on the targets, in turns, and gives a result for each.
@@ -79,7 +80,7 @@ func (st *stretches) measure(ctx context.Context, w workload, seed uint64, targe
 
 // rate chooses the open loop's: the floor's where the server can take it with
 // a margin, else what the smaller scale had where that is well below
-// saturation, else 70% of what the slowest target took.
+// saturation, else a share of what the slowest target took.
 func (st *stretches) rate(name string, runs []*run) float64 {
 	slowest := runs[0].closed.sum.Rate()
 	for _, r := range runs[1:] {
@@ -91,7 +92,7 @@ func (st *stretches) rate(name string, runs []*run) float64 {
 	if old := st.rates[name]; old > 0 && old <= 0.8*slowest {
 		return old
 	}
-	st.rates[name] = 0.7 * slowest
+	st.rates[name] = st.share * slowest
 	return st.rates[name]
 }
 

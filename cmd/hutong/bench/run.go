@@ -172,7 +172,7 @@ func (c *RunCmd) session(dir string) (*session, error) {
 	x := &session{cmd: c, dir: dir, effort: c.effort.withDefaults(), say: func(format string, args ...any) { fmt.Fprintf(c.out(), format+"\n", args...) }}
 	x.st = stretches{
 		open: time.Duration(c.Seconds * float64(time.Second)), closed: time.Duration(c.Seconds / 2 * float64(time.Second)),
-		warm: c.effort.withDefaults().warm, slices: 1, floors: map[string]float64{}, rates: map[string]float64{},
+		warm: c.effort.withDefaults().warm, slices: 1, floors: map[string]float64{}, rates: map[string]float64{}, share: 0.7,
 	}
 	for _, f := range list {
 		if f.Measure == "rate" {

@@ -116,6 +116,9 @@ const (
 	patience = 4
 	turn     = 750 * time.Millisecond
 	fewTurns = 4
+	// Of saturation: near it p50 is what requests wait for each other, and grows by
+	// several times what a query does.
+	unhurried = 0.3
 )
 
 // flat sends the queries whose work does not grow with the region to a server of the
@@ -138,7 +141,7 @@ func (x *session) flat(ctx context.Context, t *target, patients int) (err error)
 		return err
 	}
 	beside.restarted(s)
-	st := stretches{closed: patience / 2 * x.st.closed, open: patience * x.st.open, warm: x.st.warm, rates: map[string]float64{}}
+	st := stretches{closed: patience / 2 * x.st.closed, open: patience * x.st.open, warm: x.st.warm, rates: map[string]float64{}, share: unhurried}
 	st.slices = max(fewTurns, int(st.open/turn))
 	targets := []*target{beside, t}
 	for _, w := range x.plain() {

@@ -251,6 +251,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 	}
 	o.Experimental.CompactionScheduler = s.opts.Compactions
+	o.Experimental.ReadSamplingMultiplier = -1 // no compactions because of reads: DESIGN.md
 	// Bodies are written once, beside the tree: compactions move only what sorts.
 	o.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
 		return pebble.ValueSeparationPolicy{
