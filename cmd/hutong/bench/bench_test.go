@@ -149,7 +149,7 @@ func TestFlatness(t *testing.T) {
 	}
 	var got []string
 	for _, f := range rep.Flatness {
-		if f.From != 8 || f.To != 12 || f.CPU <= 0 || f.CPUError <= 0 || f.P50 <= 0 {
+		if f.From != 8 || f.To != 12 || f.CPU <= 0 || f.P50 <= 0 {
 			t.Errorf("%+v", f)
 		}
 		got = append(got, f.Workload)

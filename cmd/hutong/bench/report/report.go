@@ -210,6 +210,9 @@ func spread(b, a []float64) float64 {
 	}
 	sum, squares, n := 0.0, 0.0, float64(len(a))
 	for i := range a {
+		if over(b[i], a[i]) == 0 {
+			return 0
+		}
 		d := math.Log(b[i] / a[i])
 		sum, squares = sum+d, squares+d*d
 	}

@@ -125,6 +125,7 @@ func TestFlatness(t *testing.T) {
 		{[]float64{2, 2}, []float64{2, 4}, 1.5 * math.Ln2 / 2},
 		{[]float64{2}, []float64{4}, 0},
 		{[]float64{2, 2}, []float64{2, 4, 4}, 0},
+		{[]float64{2, 0}, []float64{2, 4}, 0}, // a turn too short for the clock of the system
 	} {
 		small.Turns, large.Turns = c.small, c.large
 		if f := report.Flatness(&a, &b)[0]; math.Abs(f.CPUError-c.want) > 1e-9 || math.Abs(f.Collecting-0.15) > 1e-9 {
